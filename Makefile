@@ -1,0 +1,55 @@
+# Each target sets up what it needs in .venv; only Python >= 3.11 and make have to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN_READY := $(VENV)/.run-ready
+
+.PHONY: help demo test lint format types layers pytest peers clean
+
+help:
+	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
+	@echo "make test    all checks: format, lint, types, layers, tests"
+	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ehlo needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(RUN_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[cli]'
+	@touch $@
+
+$(READY): pyproject.toml $(RUN_READY)
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+demo: $(RUN_READY)
+	@$(BIN)/python -m ehlo_io demo
+
+test: lint types layers pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+pytest: $(READY)
+	$(BIN)/pytest
+
+peers:
+	tests/interop/install-peers
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

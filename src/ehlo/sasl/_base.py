@@ -1,0 +1,183 @@
+"""The frame that every SASL mechanism stands in.
+
+Mechanisms know bytes only. Base64, `=`, `*`, 334 and 235 belong to the connection; passwords
+and user stores to the application, which a server mechanism asks by returning a need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from enum import Enum
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import attrs
+
+from ehlo._errors import Error
+
+
+class MechanismError(Error):
+    """A client mechanism cannot go on: the connection sends `*` and reports the failure.
+
+    The text never holds a secret nor octets of the exchange.
+    """
+
+
+def _redacted(_: object) -> str:
+    return "***"
+
+
+@attrs.frozen
+class Password:
+    """Credentials for every mechanism that starts from a password."""
+
+    username: str
+    """`name`, `name@domain` (a UPN) or `DOMAIN\\name`."""
+    password: str = attrs.field(repr=_redacted)
+    authzid: str = ""
+    """The identity to act as; empty means the user's own [RFC4616-2]."""
+
+
+Credentials: TypeAlias = Password
+
+
+@attrs.frozen
+class Identity:
+    """Who the session acts for after a successful exchange."""
+
+    authcid: str
+    """Whose credentials were proved."""
+    authzid: str
+    """The identity that the session acts as; equal to `authcid` unless another was authorised."""
+    mechanism: str
+
+
+class SecretKind(Enum):
+    """The form of a stored secret that a server mechanism asks for."""
+
+    NT_HASH = "nt-hash"
+    """16 octets: MD4 of the password in UTF-16LE."""
+
+
+# ---- what a server mechanism returns: exactly one of these at each step ----
+
+
+@attrs.frozen
+class Challenge:
+    """Send `data` in a 334; the client's next line comes to `respond`."""
+
+    data: bytes
+
+
+@attrs.frozen
+class Done:
+    """The exchange succeeded."""
+
+    identity: Identity
+
+
+@attrs.frozen
+class Refuse:
+    """The exchange failed. `reason` is for the application, never for the wire."""
+
+    reason: str
+    malformed: bool = False
+    """The client's data broke the mechanism's grammar (501 5.5.2) rather than being wrong (535)."""
+
+
+@attrs.frozen
+class VerifyPassword:
+    """Answer with a bool: are these the right credentials?"""
+
+    username: str
+    password: str = attrs.field(repr=_redacted)
+    authzid: str
+
+
+@attrs.frozen
+class FetchSecret:
+    """Answer with the stored secret as bytes, or None for an unknown user."""
+
+    username: str
+    kind: SecretKind
+    domain: str
+
+
+@attrs.frozen
+class Authorize:
+    """Answer with a bool: may `authcid` act as `authzid`? Asked only when they differ."""
+
+    authcid: str
+    authzid: str
+
+
+Need: TypeAlias = VerifyPassword | FetchSecret | Authorize
+Step: TypeAlias = Challenge | Done | Refuse | Need
+ServerSteps: TypeAlias = Generator[Challenge | Need, Any, Done | Refuse]
+
+
+class ServerMechanism:
+    """Runs the generator of one exchange; each method returns exactly one step.
+
+    A mechanism is written as `def exchange(self, initial: bytes | None) -> ServerSteps`, where
+    `initial` is None when the client sent no initial response and b"" when it sent `=`.
+    """
+
+    name: ClassVar[str]
+    cleartext: ClassVar[bool] = False
+    """The password itself crosses the wire: neither offered nor taken without TLS."""
+    server_first: ClassVar[bool] = False
+    """An initial response is an error: 501 5.7.0 [RFC4954-4k]."""
+
+    def __init__(self) -> None:
+        self._steps: ServerSteps | None = None
+
+    def exchange(self, initial: bytes | None) -> ServerSteps:
+        raise NotImplementedError
+
+    def start(self, initial: bytes | None) -> Step:
+        self._steps = self.exchange(initial)
+        return self._advance(None)
+
+    def respond(self, data: bytes) -> Step:
+        """The client's decoded line in answer to the last Challenge."""
+        return self._advance(data)
+
+    def answer(self, value: object) -> Step:
+        """The application's answer to the last need."""
+        return self._advance(value)
+
+    def _advance(self, value: object) -> Step:
+        if self._steps is None:
+            raise RuntimeError("the exchange has not been started or is over")
+        try:
+            return self._steps.send(value)
+        except StopIteration as stop:
+            self._steps = None
+            step: Step = stop.value
+            return step
+
+
+class ClientMechanism(Protocol):
+    """One exchange in the client role."""
+
+    name: ClassVar[str]
+    cleartext: ClassVar[bool]
+
+    def initial(self) -> bytes | None:
+        """The initial response; None waits for the server's first 334."""
+
+    def respond(self, text: bytes) -> bytes:
+        """Answer the raw text of a 334. Raises MechanismError: the connection sends `*`.
+
+        The text is raw because it is not always base64: Exchange greets NTLM with prose and
+        LOGIN prompts vary. `decode_challenge` does the strict decoding for the others.
+        """
+
+    def succeeded(self) -> None:
+        """Called at 235. Raises MechanismError when the server has not proved what it must."""
+
+
+ServerFactory: TypeAlias = Callable[[], ServerMechanism]
+"""Makes a fresh mechanism for one exchange."""
+ServerMechanisms: TypeAlias = Mapping[str, ServerFactory]
+"""What a server offers, by upper-case name, in the order of the AUTH line."""
