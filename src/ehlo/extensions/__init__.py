@@ -1,0 +1,68 @@
+"""Service extensions: one record each, and the tuple that both connections start from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ehlo.extensions._base import (
+    NO_PARAMETERS,
+    Extension,
+    OfferFacts,
+    Param,
+    Parameters,
+    UnsupportedParameter,
+    parameter_specs,
+    parse_parameters,
+    render_parameters,
+)
+from ehlo.extensions.auth import AUTH, AuthParam
+from ehlo.extensions.capabilities import Capabilities
+from ehlo.extensions.dsn import DSN, EnvId, Notify, Orcpt, Ret
+from ehlo.extensions.simple import (
+    EIGHT_BIT_MIME,
+    ENHANCED_STATUS_CODES,
+    PIPELINING,
+    SIZE,
+    STARTTLS,
+    Body,
+    Size,
+)
+
+STANDARD: Final[tuple[Extension, ...]] = (
+    PIPELINING,
+    SIZE,
+    STARTTLS,
+    AUTH,
+    ENHANCED_STATUS_CODES,
+    EIGHT_BIT_MIME,
+    DSN,
+)
+"""In the order of the EHLO reply."""
+
+__all__ = [
+    "AUTH",
+    "DSN",
+    "EIGHT_BIT_MIME",
+    "ENHANCED_STATUS_CODES",
+    "NO_PARAMETERS",
+    "PIPELINING",
+    "SIZE",
+    "STANDARD",
+    "STARTTLS",
+    "AuthParam",
+    "Body",
+    "Capabilities",
+    "EnvId",
+    "Extension",
+    "Notify",
+    "OfferFacts",
+    "Orcpt",
+    "Param",
+    "Parameters",
+    "Ret",
+    "Size",
+    "UnsupportedParameter",
+    "parameter_specs",
+    "parse_parameters",
+    "render_parameters",
+]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import attrs
 
 from ehlo._errors import Error
+from ehlo.wire import base64
 
 
 class MechanismError(Error):
@@ -130,6 +131,7 @@ class ServerMechanism:
 
     def __init__(self) -> None:
         self._steps: ServerSteps | None = None
+        self._asked: Step | None = None
 
     def exchange(self, initial: bytes | None) -> ServerSteps:
         raise NotImplementedError
@@ -140,21 +142,42 @@ class ServerMechanism:
 
     def respond(self, data: bytes) -> Step:
         """The client's decoded line in answer to the last Challenge."""
+        # A line of the client taken for the answer to a need could be the secret it is checked against.
+        if not isinstance(self._asked, Challenge):
+            raise RuntimeError("no challenge is open")
         return self._advance(data)
 
     def answer(self, value: object) -> Step:
         """The application's answer to the last need."""
+        if not isinstance(self._asked, Need):
+            raise RuntimeError("no need is open")
         return self._advance(value)
 
     def _advance(self, value: object) -> Step:
-        if self._steps is None:
-            raise RuntimeError("the exchange has not been started or is over")
+        steps, self._steps, self._asked = self._steps, None, None
+        if steps is None:
+            raise RuntimeError("the exchange is over")
         try:
-            return self._steps.send(value)
+            step: Step = steps.send(value)
         except StopIteration as stop:
-            self._steps = None
-            step: Step = stop.value
+            step = stop.value
             return step
+        self._steps, self._asked = steps, step
+        return step
+
+
+@attrs.frozen
+class ClientContext:
+    """What a client mechanism may know about the connection."""
+
+    server_name: str
+    """The host name that the connection was made to."""
+    channel_binding: bytes | None = None
+    """Type, colon and data of the TLS channel, such as `tls-server-end-point:` and the hash of the
+    server's certificate [RFC5056-2.1]; None without TLS."""
+    initial_response: bool = False
+    """Let LOGIN and NTLM speak first: saves a round trip, but some servers cannot take it.
+    PLAIN always does."""
 
 
 class ClientMechanism(Protocol):
@@ -164,7 +187,11 @@ class ClientMechanism(Protocol):
     cleartext: ClassVar[bool]
 
     def initial(self) -> bytes | None:
-        """The initial response; None waits for the server's first 334."""
+        """The initial response; None waits for the server's first 334.
+
+        A connection that cannot put it into the AUTH line sends it itself as the answer to the
+        first, empty 334 [RFC4954-4i]: the mechanism takes it as sent.
+        """
 
     def respond(self, text: bytes) -> bytes:
         """Answer the raw text of a 334. Raises MechanismError: the connection sends `*`.
@@ -172,6 +199,7 @@ class ClientMechanism(Protocol):
         The text is raw because it is not always base64: Exchange greets NTLM with prose and
         LOGIN prompts vary. `decode_challenge` does the strict decoding for the others.
         """
+        ...
 
     def succeeded(self) -> None:
         """Called at 235. Raises MechanismError when the server has not proved what it must."""
@@ -181,3 +209,11 @@ ServerFactory: TypeAlias = Callable[[], ServerMechanism]
 """Makes a fresh mechanism for one exchange."""
 ServerMechanisms: TypeAlias = Mapping[str, ServerFactory]
 """What a server offers, by upper-case name, in the order of the AUTH line."""
+
+
+def decode_challenge(text: bytes) -> bytes:
+    """The octets of a 334, for mechanisms that expect base64. Raises MechanismError [RFC4954-4m]."""
+    try:
+        return base64.decode(text)
+    except base64.Base64Error:
+        raise MechanismError("the challenge is not base64") from None

@@ -1,0 +1,306 @@
+"""What happened, as values: the events of both roles. Both unions are closed: match them whole."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeAlias
+
+import attrs
+
+from ehlo._commands import Command
+from ehlo.extensions import NO_PARAMETERS, Capabilities, Parameters
+from ehlo.sasl import Identity, Need
+from ehlo.wire.address import ForwardPath, ReversePath
+from ehlo.wire.reply import Reply
+
+
+class Pause(Enum):
+    """Why `next_event` has no event."""
+
+    NEED_DATA = "need data"
+    """Receive octets and call `receive_data`."""
+    PAUSED = "paused"
+    """A decision is due, or TLS: octets that come meanwhile are kept."""
+
+
+NEED_DATA = Pause.NEED_DATA
+PAUSED = Pause.PAUSED
+
+
+class Wait(Enum):
+    """What is waited for (RFC 5321 section 4.5.3.2)."""
+
+    GREETING = "greeting"
+    REPLY = "reply"
+    DATA_START = "data start"
+    BLOCK = "data block"
+    FINAL_REPLY = "final reply"
+    COMMAND = "command"
+    QUIT = "quit"
+    HANDSHAKE = "handshake"
+
+
+@attrs.frozen(eq=False)
+class Deadline:
+    """`seconds` from when this object was first seen.
+
+    The same object means that the same wait goes on: octets that complete nothing do not earn
+    more time. A new object starts a new clock.
+    """
+
+    wait: Wait
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class TLSInfo:
+    """The outcome of a handshake, as far as the engine must know it."""
+
+    version: str
+    """As `ssl.SSLSocket.version()` spells it: "TLSv1.3"."""
+    cipher: str
+    verified: bool = False
+    """Client role: the server's certificate and name were verified [RFC4954-14a]."""
+    peer_certificate: bytes | None = None
+    """DER."""
+    server_certificate: bytes | None = None
+    """DER, for the tls-server-end-point channel binding (RFC 5929)."""
+
+
+@attrs.frozen
+class Recipient:
+    """One accepted RCPT."""
+
+    path: ForwardPath
+    parameters: Parameters = NO_PARAMETERS
+
+
+@attrs.frozen
+class Envelope:
+    """A transaction: who sends, to whom, and on which terms."""
+
+    reverse_path: ReversePath
+    parameters: Parameters = NO_PARAMETERS
+    recipients: tuple[Recipient, ...] = ()
+
+
+# ---- client ----
+
+
+@attrs.frozen
+class GreetingReceived:
+    """The first reply, 220 or a refusal."""
+
+    reply: Reply
+
+
+@attrs.frozen
+class EhloReceived:
+    """EHLO or HELO was accepted; after HELO there are no capabilities."""
+
+    capabilities: Capabilities
+    reply: Reply
+
+
+@attrs.frozen
+class ReplyReceived:
+    """Any other reply, with the command that it answers."""
+
+    command: Command
+    reply: Reply
+
+
+@attrs.frozen
+class AuthChallenge:
+    """334. `text` is raw, for it is not always base64. Answer with `auth_respond` or `auth_cancel`."""
+
+    text: bytes = attrs.field(repr=lambda _: "***")
+
+
+@attrs.frozen
+class AuthSucceeded:
+    reply: Reply
+
+
+@attrs.frozen
+class AuthFailed:
+    """AUTH ended with a 4yz or 5yz."""
+
+    reply: Reply
+
+
+@attrs.frozen
+class TlsReady:
+    """STARTTLS was accepted. Do the handshake, then call `start_tls_done`."""
+
+
+@attrs.frozen
+class BodyWanted:
+    """354. Call `send_body` for each piece, then `end_body`."""
+
+    reply: Reply
+
+
+@attrs.frozen
+class Disconnecting:
+    """421 that answers no command: the server is going away [RFC5321-3.8d]."""
+
+    reply: Reply
+
+
+# ---- server: (decide) marks those that wait for accept, reject or reply ----
+
+
+@attrs.frozen
+class ConnectionOpened:
+    """(decide) Somebody connected: the reply is the greeting."""
+
+
+@attrs.frozen
+class HelloReceived:
+    """(decide) EHLO (`extended`) or HELO."""
+
+    name: str
+    extended: bool
+
+
+@attrs.frozen
+class TlsRequested:
+    """(decide) STARTTLS. After `accept`: send what is queued, do the handshake, `start_tls_done`."""
+
+
+@attrs.frozen
+class AuthNeed:
+    """(`auth_answer`) A mechanism asks about credentials."""
+
+    need: Need
+    mechanism: str
+
+
+@attrs.frozen
+class Authenticated:
+    identity: Identity
+
+
+@attrs.frozen
+class AuthRefused:
+    """An exchange failed. `reason` is for the application and never went over the wire."""
+
+    mechanism: str
+    reason: str
+    failures: int
+    """How many failed on this connection."""
+
+
+@attrs.frozen
+class MailReceived:
+    """(decide)"""
+
+    reverse_path: ReversePath
+    parameters: Parameters
+
+
+@attrs.frozen
+class RcptReceived:
+    """(decide)"""
+
+    forward_path: ForwardPath
+    parameters: Parameters
+
+
+@attrs.frozen
+class BodyStarted:
+    """(decide) DATA with at least one recipient; `accept` is 354."""
+
+    envelope: Envelope
+
+
+@attrs.frozen
+class BodyChunk:
+    """The next octets of the message, dots unstuffed, CRLF kept. Never empty."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+
+
+@attrs.frozen
+class MessageReceived:
+    """(decide) The message is complete; make it durable before `accept` [RFC5321-2.1a]."""
+
+    envelope: Envelope
+    size: int
+
+
+@attrs.frozen
+class TransactionReset:
+    """The open transaction ended without a message: RSET, EHLO, QUIT, a refused body, a lost connection.
+
+    Whatever was kept of it must be thrown away.
+    """
+
+
+@attrs.frozen
+class VrfyReceived:
+    """(decide) `accept` is 252: nothing is verified [RFC5321-3.5.3a]."""
+
+    text: str
+
+
+@attrs.frozen
+class ExpnReceived:
+    """(decide) `accept` needs a reply of the caller's own; the default is a refusal."""
+
+    text: str
+
+
+@attrs.frozen
+class HelpReceived:
+    """(decide)"""
+
+    topic: str
+
+
+@attrs.frozen
+class QuitReceived:
+    """221 is queued."""
+
+
+# ---- both ----
+
+
+@attrs.frozen
+class ConnectionClosed:
+    """Nothing more will happen: send what is queued and close."""
+
+
+ClientEvent: TypeAlias = (
+    GreetingReceived
+    | EhloReceived
+    | ReplyReceived
+    | AuthChallenge
+    | AuthSucceeded
+    | AuthFailed
+    | TlsReady
+    | BodyWanted
+    | Disconnecting
+    | ConnectionClosed
+)
+
+ServerEvent: TypeAlias = (
+    ConnectionOpened
+    | HelloReceived
+    | TlsRequested
+    | AuthNeed
+    | Authenticated
+    | AuthRefused
+    | MailReceived
+    | RcptReceived
+    | BodyStarted
+    | BodyChunk
+    | MessageReceived
+    | TransactionReset
+    | VrfyReceived
+    | ExpnReceived
+    | HelpReceived
+    | QuitReceived
+    | ConnectionClosed
+)

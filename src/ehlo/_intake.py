@@ -1,0 +1,202 @@
+"""From the argument of a command to what the server does about it.
+
+Each function reads the connection and changes nothing. It returns an `Ask` (the application
+decides), or the Reply that settles the matter at once. Syntax first, then parameters, then policy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, TypeAlias
+
+import attrs
+
+from ehlo import _replies as replies
+from ehlo._commands import Verb
+from ehlo._errors import RemoteProtocolError
+from ehlo._events import (
+    BodyStarted,
+    HelloReceived,
+    HelpReceived,
+    MailReceived,
+    RcptReceived,
+    ServerEvent,
+    TLSInfo,
+    TlsRequested,
+    VrfyReceived,
+)
+from ehlo._server_config import ServerConfig
+from ehlo._transaction import Transaction
+from ehlo.extensions import Param, Parameters, Size, UnsupportedParameter, parse_parameters
+from ehlo.policy import check_mail, check_rcpt
+from ehlo.wire import address
+from ehlo.wire.command import ParameterError
+from ehlo.wire.reply import Reply
+
+# Lenient on purpose: hosts call themselves by names with underscores and by bare addresses, and a
+# name that cannot be verified is no reason to refuse mail [RFC5321-4.1.4e].
+_CLIENT_NAME: Final = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}\Z")
+
+
+class Facts(Protocol):
+    """What the functions read of a connection."""
+
+    config: ServerConfig
+    tls: TLSInfo | None
+    extended: bool
+    transaction: Transaction
+
+    @property
+    def unread(self) -> int:
+        """How many octets came behind the command."""
+
+
+@attrs.frozen
+class Ask:
+    """The application decides; `default` is what `accept` sends."""
+
+    event: ServerEvent
+    default: Reply
+
+
+Intake: TypeAlias = Ask | Reply
+
+
+def _hello(facts: Facts, argument: bytes, *, extended: bool) -> Intake:
+    # [RFC5321-4.1.1.1b] further words are tolerated and ignored.
+    name = argument.partition(b" ")[0]
+    if not _CLIENT_NAME.match(name):
+        return replies.BAD_HELLO
+    config = facts.config
+    lines = config.hello_lines(tls=facts.tls is not None) if extended else (config.hostname,)
+    return Ask(HelloReceived(name.decode("ascii"), extended), Reply(250, lines))
+
+
+def _ehlo(facts: Facts, argument: bytes) -> Intake:
+    return _hello(facts, argument, extended=True)
+
+
+def _helo(facts: Facts, argument: bytes) -> Intake:
+    return _hello(facts, argument, extended=False)
+
+
+def _starttls(facts: Facts, argument: bytes) -> Intake:
+    if facts.tls is not None:
+        return replies.TLS_ACTIVE
+    if not facts.config.tls_available:
+        return replies.NOT_IMPLEMENTED
+    if argument:
+        return replies.NO_ARGUMENT
+    if facts.unread:
+        # [SEC-TLS-srv-a] somebody put plaintext where only a handshake may follow.
+        raise RemoteProtocolError("plaintext behind STARTTLS", replies.PLAINTEXT_BEHIND_TLS)
+    return Ask(TlsRequested(), replies.TLS_READY)
+
+
+def _path(argument: bytes, keyword: bytes) -> tuple[str, str]:
+    """`(path, parameters)`. Raises AddressError, also for octets that are not UTF-8."""
+    if argument[: len(keyword)].upper() != keyword:
+        raise address.AddressError("keyword is missing")
+    try:
+        text = argument[len(keyword) :].decode("utf-8")
+    except UnicodeDecodeError:
+        raise address.AddressError("not UTF-8") from None
+    # [RFC5321-4.1.2a] the space behind the colon that old clients send does no harm.
+    return address.split_path(text.lstrip(" "))
+
+
+def _parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters | Reply:
+    try:
+        return parse_parameters(text, specs)
+    except ParameterError:
+        return replies.BAD_PARAMETER
+    except UnsupportedParameter:
+        return replies.UNSUPPORTED_PARAMETER
+
+
+def _mail(facts: Facts, argument: bytes) -> Intake:
+    config = facts.config
+    try:
+        path, rest = _path(argument, b"FROM:")
+        reverse_path = address.parse_reverse_path(path, utf8=True)
+    except address.AddressError:
+        return replies.BAD_SENDER
+    # [RFC5321-4.1.1.1f] HELO enables no extension.
+    parameters = _parameters(rest, config.mail_specs if facts.extended else {})
+    if isinstance(parameters, Reply):
+        return parameters
+    size = parameters.get(Size)
+    maximum = config.limits.message_size
+    if size is not None and maximum is not None and size.octets > maximum:
+        return replies.TOO_BIG
+    refusal = check_mail(config.policy, reverse_path)
+    return refusal or Ask(MailReceived(reverse_path, parameters), replies.MAIL_OK)
+
+
+def _rcpt(facts: Facts, argument: bytes) -> Intake:
+    config = facts.config
+    try:
+        path, rest = _path(argument, b"TO:")
+        forward_path = address.parse_forward_path(path, utf8=True)
+    except address.AddressError:
+        return replies.BAD_RECIPIENT
+    parameters = _parameters(rest, config.rcpt_specs if facts.extended else {})
+    if isinstance(parameters, Reply):
+        return parameters
+    if facts.transaction.accepted >= config.limits.recipients:
+        # [RFC5321-4.5.3.1.10a] 452, and the earlier ones stay valid.
+        return replies.TOO_MANY_RECIPIENTS
+    refusal = check_rcpt(config.policy, forward_path)
+    return refusal or Ask(RcptReceived(forward_path, parameters), replies.RCPT_OK)
+
+
+def _data(facts: Facts, argument: bytes) -> Intake:
+    return replies.NO_ARGUMENT if argument else Ask(BodyStarted(facts.transaction.envelope), replies.DATA_GO)
+
+
+def _rset(_: Facts, argument: bytes) -> Intake:
+    return replies.NO_ARGUMENT if argument else replies.RSET_OK
+
+
+def _noop(_: Facts, __: bytes) -> Intake:
+    # [RFC5321-4.1.1.9a] an argument is ignored.
+    return replies.NOOP_OK
+
+
+def _vrfy(_: Facts, argument: bytes) -> Intake:
+    if not argument:
+        return replies.SYNTAX_ERROR
+    return Ask(VrfyReceived(argument.decode("utf-8", "replace")), replies.VRFY_UNVERIFIED)
+
+
+def _expn(_: Facts, __: bytes) -> Intake:
+    # [RFC5321-3.5.2b] not listed in EHLO, so not implemented.
+    return replies.NOT_IMPLEMENTED
+
+
+def _help(_: Facts, argument: bytes) -> Intake:
+    return Ask(HelpReceived(argument.decode("utf-8", "replace")), replies.HELP_TEXT)
+
+
+def _quit(facts: Facts, argument: bytes) -> Intake:
+    if argument:
+        return replies.NO_ARGUMENT
+    return Reply(221, f"{facts.config.hostname} closing connection", "2.0.0")
+
+
+INTAKE: Final[dict[Verb, Callable[[Facts, bytes], Intake]]] = {
+    Verb.EHLO: _ehlo,
+    Verb.HELO: _helo,
+    Verb.STARTTLS: _starttls,
+    Verb.MAIL: _mail,
+    Verb.RCPT: _rcpt,
+    Verb.DATA: _data,
+    Verb.RSET: _rset,
+    Verb.NOOP: _noop,
+    Verb.VRFY: _vrfy,
+    Verb.EXPN: _expn,
+    Verb.HELP: _help,
+    Verb.QUIT: _quit,
+}
+"""Every command but AUTH, which is a dialogue of its own."""

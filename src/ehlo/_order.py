@@ -1,0 +1,67 @@
+"""Refusals that need no look at a command's argument: TLS first, then the sequence, then identity."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from ehlo import _replies as replies
+from ehlo._commands import Verb
+from ehlo._events import TLSInfo
+from ehlo._server_config import ServerConfig
+from ehlo._state import ALLOWED, State
+from ehlo._transaction import Transaction
+from ehlo.sasl import Identity
+from ehlo.wire.reply import Reply
+
+# [RFC4954-6e] [RFC3207-4h] the union of both lists, RSET and HELO by lenience.
+_BEFORE_TLS: Final = frozenset({Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb.STARTTLS, Verb.QUIT})
+_NEED_AUTH: Final = frozenset({Verb.MAIL, Verb.VRFY, Verb.EXPN})
+
+# [RFC4409-7c] [RFC5321-F.6a] known, and never to be had on a submission service.
+UNIMPLEMENTED: Final = frozenset({b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML", b"BURL"})
+
+IDLE: Final = frozenset(
+    {Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.MAIL}
+)
+"""Verbs that may be repeated for ever without a message coming of it."""
+
+
+class Facts(Protocol):
+    """What is read of a connection."""
+
+    config: ServerConfig
+    tls: TLSInfo | None
+    identity: Identity | None
+    transaction: Transaction
+
+    @property
+    def state(self) -> State: ...
+
+
+def out_of_order(facts: Facts, verb: Verb) -> Reply | None:
+    """The reply to a verb that may not come now, or None."""
+    state, policy = facts.state, facts.config.policy
+    if state is State.REFUSED and verb is not Verb.QUIT:
+        # [RFC5321-3.1b] after a refused greeting; [RFC3207-4.1c] after TLS judged too weak.
+        return replies.BAD_SEQUENCE if facts.tls is None else replies.TLS_TOO_WEAK
+    if policy.require_tls and facts.tls is None and state is not State.HELLO and verb not in _BEFORE_TLS:
+        return replies.TLS_REQUIRED
+    # [RFC4954-4b] a second AUTH is out of sequence, too.
+    if verb not in ALLOWED[state] or (verb is Verb.AUTH and facts.identity is not None):
+        return _bad_sequence(facts, verb)
+    if policy.require_auth and facts.identity is None and verb in _NEED_AUTH:
+        return replies.AUTH_REQUIRED
+    return None
+
+
+def _bad_sequence(facts: Facts, verb: Verb) -> Reply:
+    if facts.state is State.HELLO:
+        return replies.NEED_HELLO
+    if verb is Verb.MAIL:
+        return replies.NESTED_MAIL
+    if verb is Verb.DATA and facts.state is State.MAIL:
+        # [RFC5321-3.3c] the two tell a client that pipelines what went wrong.
+        return replies.NO_VALID_RECIPIENTS if facts.transaction.rcpt_seen else replies.NEED_RCPT
+    if verb in (Verb.RCPT, Verb.DATA):
+        return replies.NEED_MAIL
+    return replies.BAD_SEQUENCE

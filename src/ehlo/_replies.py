@@ -1,0 +1,85 @@
+"""The default replies of the submission server: what is said when the application says nothing.
+
+Codes and enhanced codes are those of the standards [RFC5321-4.2d]; texts are ours and free of
+anything that the client sent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from ehlo._commands import Verb
+from ehlo.wire.codes import CLOSING, ReplyClass
+from ehlo.wire.reply import Reply
+
+# ---- success ----
+MAIL_OK: Final = Reply(250, "Sender OK", "2.1.0")
+RCPT_OK: Final = Reply(250, "Recipient OK", "2.1.5")
+MESSAGE_OK: Final = Reply(250, "Message accepted", "2.0.0")
+RSET_OK: Final = Reply(250, "Reset", "2.0.0")
+NOOP_OK: Final = Reply(250, "OK", "2.0.0")
+TLS_READY: Final = Reply(220, "Ready to start TLS", "2.0.0")
+AUTH_OK: Final = Reply(235, "Authentication succeeded", "2.7.0")
+DATA_GO: Final = Reply(354, "End data with <CR><LF>.<CR><LF>")
+VRFY_UNVERIFIED: Final = Reply(252, "Cannot verify, will attempt delivery", "2.5.0")
+HELP_TEXT: Final = Reply(214, "See RFC 6409 and RFC 5321", "2.0.0")
+
+# ---- order, syntax, limits ----
+LINE_TOO_LONG: Final = Reply(500, "Line too long", "5.5.2")
+NOT_A_COMMAND: Final = Reply(500, "Command not recognized", "5.5.1")
+BAD_LINE: Final = Reply(500, "Control character in command", "5.5.2")
+NOT_IMPLEMENTED: Final = Reply(502, "Command not implemented", "5.5.1")
+BAD_SEQUENCE: Final = Reply(503, "Bad sequence of commands", "5.5.1")
+NEED_HELLO: Final = Reply(503, "Send EHLO first", "5.5.1")
+NESTED_MAIL: Final = Reply(503, "A transaction is open already", "5.5.1")
+NEED_MAIL: Final = Reply(503, "Need MAIL first", "5.5.1")
+NEED_RCPT: Final = Reply(503, "Need RCPT first", "5.5.1")
+NO_VALID_RECIPIENTS: Final = Reply(554, "No valid recipients", "5.5.1")
+NO_ARGUMENT: Final = Reply(501, "Command takes no argument", "5.5.4")
+SYNTAX_ERROR: Final = Reply(501, "Syntax error in parameters", "5.5.4")
+BAD_HELLO: Final = Reply(501, "Syntax: EHLO hostname", "5.5.4")
+BAD_SENDER: Final = Reply(501, "Bad sender address syntax", "5.1.7")
+BAD_RECIPIENT: Final = Reply(501, "Bad recipient address syntax", "5.1.3")
+BAD_PARAMETER: Final = Reply(501, "Bad parameter", "5.5.4")
+UNSUPPORTED_PARAMETER: Final = Reply(555, "Unsupported parameter", "5.5.4")
+TOO_MANY_RECIPIENTS: Final = Reply(452, "Too many recipients", "4.5.3")
+TOO_BIG: Final = Reply(552, "Message size exceeds limit", "5.3.4")
+BAD_CHUNK: Final = Reply(421, "Bad chunk size, closing connection", "4.7.0")
+TOO_MANY_ERRORS: Final = Reply(421, "Too many errors", "4.7.0")
+TOO_MANY_COMMANDS: Final = Reply(421, "Too many commands without a message", "4.7.0")
+TIMED_OUT: Final = Reply(421, "Timeout, closing connection", "4.4.2")
+SHUTTING_DOWN: Final = Reply(421, "Service not available, closing connection", "4.3.2")
+
+# ---- TLS and AUTH ----
+TLS_REQUIRED: Final = Reply(530, "Must issue a STARTTLS command first", "5.7.0")
+TLS_TOO_WEAK: Final = Reply(554, "Command refused due to lack of security", "5.7.0")
+TLS_ACTIVE: Final = Reply(503, "TLS is active already", "5.5.1")
+TLS_UNAVAILABLE: Final = Reply(454, "TLS not available", "4.7.0")
+PLAINTEXT_BEHIND_TLS: Final = Reply(421, "Plaintext behind STARTTLS, closing connection", "4.7.0")
+AUTH_REQUIRED: Final = Reply(530, "Authentication required", "5.7.0")
+AUTH_CANCELLED: Final = Reply(501, "Authentication cancelled", "5.7.0")
+AUTH_BAD_BASE64: Final = Reply(501, "Invalid base64", "5.5.2")
+AUTH_MALFORMED: Final = Reply(501, "Malformed authentication data", "5.5.2")
+AUTH_NO_INITIAL: Final = Reply(501, "No initial response for this mechanism", "5.7.0")
+AUTH_UNKNOWN: Final = Reply(504, "Unrecognized authentication type", "5.5.4")
+AUTH_INVALID: Final = Reply(535, "Authentication credentials invalid", "5.7.8")
+AUTH_TEMPORARY: Final = Reply(454, "Temporary authentication failure", "4.7.0")
+AUTH_LINE_TOO_LONG: Final = Reply(500, "Authentication line too long", "5.5.6")
+AUTH_TOO_MANY: Final = Reply(421, "Too many authentication failures", "4.7.0")
+
+# ---- the application ----
+LOCAL_ERROR: Final = Reply(451, "Local error in processing", "4.3.0")
+
+# [RFC2034-4a] no enhanced code on the greeting and on EHLO or HELO.
+_NO_ENHANCED: Final = frozenset({Verb.CONNECT, Verb.EHLO, Verb.HELO})
+
+
+def with_enhanced(verb: Verb, reply: Reply) -> Reply:
+    """The reply with the enhanced code that it must have, or without the one it must not have."""
+    if verb in _NO_ENHANCED and reply.code != CLOSING:
+        return reply if reply.enhanced is None else attrs.evolve(reply, enhanced=None)
+    if reply.enhanced is None and reply.reply_class is not ReplyClass.INTERMEDIATE:
+        return attrs.evolve(reply, enhanced=f"{reply.code // 100}.0.0")
+    return reply

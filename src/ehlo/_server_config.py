@@ -1,0 +1,88 @@
+"""What all connections of one server share: computed once, never for each connection."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from ehlo._errors import LocalProtocolError
+from ehlo._limits import Limits
+from ehlo.extensions import STANDARD, Extension, OfferFacts, Param, parameter_specs
+from ehlo.policy import OXSMTP_2008, SubmissionPolicy
+from ehlo.sasl import ServerMechanisms
+from ehlo.wire.address import AddressError, check_domain
+from ehlo.wire.reply import checked_text
+
+_NO_MECHANISMS: Final[ServerMechanisms] = MappingProxyType({})
+# [RFC5321-4.5.3.1.4a] never less than this, CRLF included.
+_COMMAND_LINE: Final = 512
+
+
+def _check_hostname(_: object, __: object, value: str) -> None:
+    try:
+        check_domain(value)
+    except AddressError as error:
+        raise LocalProtocolError(f"hostname: {error}") from None
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    """Raises LocalProtocolError for a host name that cannot stand in a greeting."""
+
+    hostname: str = attrs.field(validator=_check_hostname)
+    """A domain or an address literal: the greeting, EHLO and 221 carry it."""
+    greeting: str = attrs.field(default="ESMTP ready", converter=checked_text)
+    """The text behind the host name in the greeting."""
+    policy: SubmissionPolicy = OXSMTP_2008
+    limits: Limits = attrs.Factory(Limits)
+    extensions: tuple[Extension, ...] = STANDARD
+    mechanisms: ServerMechanisms = _NO_MECHANISMS
+    """By name, in the order of the AUTH line; those in cleartext are left out without TLS."""
+    tls_available: bool = False
+    """STARTTLS can be had."""
+
+    mail_specs: dict[str, Param[Any]] = attrs.field(init=False, repr=False, eq=False)
+    rcpt_specs: dict[str, Param[Any]] = attrs.field(init=False, repr=False, eq=False)
+    command_limit: int = attrs.field(init=False, repr=False, eq=False)
+    """Octets of a command line that is not AUTH, CRLF included."""
+    line_limit: int = attrs.field(init=False, repr=False, eq=False)
+    """Octets of any line; AUTH with an initial response may be longer [RFC4954-4o]."""
+    _cleartext: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        extensions = self.extensions
+        mail = sum(extension.mail_octets for extension in extensions)
+        rcpt = sum(extension.rcpt_octets for extension in extensions)
+        command = max(self.limits.command_line, _COMMAND_LINE + max(mail, rcpt))
+        derived = {
+            "mail_specs": parameter_specs(param for extension in extensions for param in extension.mail),
+            "rcpt_specs": parameter_specs(param for extension in extensions for param in extension.rcpt),
+            "command_limit": command,
+            "line_limit": max(command, self.limits.auth_line) if self.mechanisms else command,
+            "_cleartext": frozenset(name for name, make in self.mechanisms.items() if make().cleartext),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def usable_mechanisms(self, *, tls: bool) -> tuple[str, ...]:
+        """[RFC4954-4y] the mechanisms that are offered, and taken, on this channel."""
+        if tls or self.policy.allow_cleartext_auth:
+            return tuple(self.mechanisms)
+        return tuple(name for name in self.mechanisms if name not in self._cleartext)
+
+    def hello_lines(self, *, tls: bool) -> tuple[str, ...]:
+        """The lines of the EHLO reply: the host name, then a line for each extension on offer."""
+        facts = OfferFacts(
+            tls_active=tls,
+            tls_available=self.tls_available,
+            message_size=self.limits.message_size,
+            mechanisms=self.usable_mechanisms(tls=tls),
+        )
+        lines = [self.hostname]
+        for extension in self.extensions:
+            words = extension.offer(facts)
+            if words is not None:
+                lines.append(" ".join((extension.keyword, *words)))
+        return tuple(lines)

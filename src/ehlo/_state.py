@@ -1,0 +1,122 @@
+"""The session: what is legal when, and what a reply does to it.
+
+Two rules. All of the session's state is in this file. And this file does not know which role it
+serves: a server looks a row up when it sends a reply, a client when it receives one, so that both
+walk the same table.
+
+A row that is absent means: stay. What a server refuses for want of TLS or of an identity is policy,
+not order, and is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from ehlo._commands import Verb
+from ehlo.wire.codes import CLASS_OF, CLOSING, ReplyClass
+
+
+class State(Enum):
+    """Where the session stands."""
+
+    GREETING = "greeting"
+    """Connected; the server has not greeted."""
+    REFUSED = "refused"
+    """Greeted with a 5yz or 4yz, or TLS judged too weak: only QUIT is left [RFC5321-3.1b]."""
+    HELLO = "hello"
+    """Greeted, or TLS has just begun: EHLO or HELO is due."""
+    READY = "ready"
+    AUTH = "auth"
+    """Inside an exchange: lines are SASL data, whatever they look like."""
+    TLS = "tls"
+    """Between the 220 to STARTTLS and the end of the handshake: no command, no reply."""
+    MAIL = "mail"
+    """A sender is named, no recipient accepted."""
+    RCPT = "rcpt"
+    """At least one recipient is accepted."""
+    BODY = "body"
+    """After 354: octets are message data up to CRLF.CRLF."""
+    CLOSED = "closed"
+
+
+_ALWAYS = frozenset({Verb.EHLO, Verb.HELO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.QUIT})
+
+ALLOWED: Final[Mapping[State, frozenset[Verb]]] = {
+    State.GREETING: frozenset({Verb.CONNECT}),
+    State.REFUSED: frozenset({Verb.QUIT}),
+    # [RFC5321-4.1.4f] NOOP, HELP, EXPN, VRFY and RSET need no EHLO.
+    State.HELLO: _ALWAYS,
+    State.READY: _ALWAYS | {Verb.STARTTLS, Verb.AUTH, Verb.MAIL},
+    State.AUTH: frozenset({Verb.AUTH}),
+    State.TLS: frozenset({Verb.HANDSHAKE}),
+    # [RFC4954-4c] no AUTH and no STARTTLS inside a transaction; [RFC5321-4.1.4g] no MAIL.
+    State.MAIL: _ALWAYS | {Verb.RCPT},
+    State.RCPT: _ALWAYS | {Verb.RCPT, Verb.DATA},
+    State.BODY: frozenset({Verb.END_OF_DATA}),
+    State.CLOSED: frozenset(),
+}
+"""Which verbs are in sequence; any other is 503."""
+
+_OK, _MORE = ReplyClass.SUCCESS, ReplyClass.INTERMEDIATE
+_LATER, _NEVER = ReplyClass.TRANSIENT, ReplyClass.PERMANENT
+
+_ANYWHERE: Final = {
+    # [RFC5321-4.1.1.1g] an accepted EHLO or HELO leaves no transaction; a refused one changes nothing.
+    (Verb.EHLO, _OK): State.READY,
+    (Verb.HELO, _OK): State.READY,
+    (Verb.QUIT, _OK): State.CLOSED,
+}
+_IN_SESSION: Final = _ANYWHERE | {
+    (Verb.RSET, _OK): State.READY,
+    # [RFC2920-3.1d] a server may say 354 although it refused every recipient, or the sender.
+    (Verb.DATA, _MORE): State.BODY,
+}
+
+TRANSITIONS: Final[Mapping[State, Mapping[tuple[Verb, ReplyClass], State]]] = {
+    State.GREETING: {
+        (Verb.CONNECT, _OK): State.HELLO,
+        (Verb.CONNECT, _LATER): State.REFUSED,
+        (Verb.CONNECT, _NEVER): State.REFUSED,
+    },
+    State.REFUSED: {(Verb.QUIT, _OK): State.CLOSED},
+    State.HELLO: _ANYWHERE,
+    State.READY: _IN_SESSION
+    | {
+        (Verb.STARTTLS, _OK): State.TLS,
+        (Verb.AUTH, _MORE): State.AUTH,
+        (Verb.MAIL, _OK): State.MAIL,
+    },
+    State.AUTH: {
+        (Verb.AUTH, _OK): State.READY,
+        (Verb.AUTH, _LATER): State.READY,
+        (Verb.AUTH, _NEVER): State.READY,
+    },
+    State.TLS: {
+        # [RFC3207-4.2h] as after the greeting, but no second greeting is sent.
+        (Verb.HANDSHAKE, _OK): State.HELLO,
+        (Verb.HANDSHAKE, _LATER): State.REFUSED,
+        (Verb.HANDSHAKE, _NEVER): State.CLOSED,
+    },
+    State.MAIL: _IN_SESSION | {(Verb.RCPT, _OK): State.RCPT},
+    State.RCPT: _IN_SESSION,
+    State.BODY: {
+        # [RFC5321-4.1.1.4d] success or not, the transaction is over and MAIL may follow.
+        (Verb.END_OF_DATA, _OK): State.READY,
+        (Verb.END_OF_DATA, _LATER): State.READY,
+        (Verb.END_OF_DATA, _NEVER): State.READY,
+    },
+    State.CLOSED: {},
+}
+
+IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.BODY})
+"""A sender was accepted and the transaction is not over."""
+
+
+def advance(state: State, verb: Verb, code: int) -> State:
+    """The state after a reply with this code to this verb."""
+    if code == CLOSING:
+        # [RFC5321-3.8d] ends the session whatever it answers.
+        return State.CLOSED
+    return TRANSITIONS[state].get((verb, CLASS_OF[code]), state)

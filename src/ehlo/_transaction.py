@@ -1,0 +1,35 @@
+"""One mail transaction as a server holds it: sender, accepted recipients, body."""
+
+from __future__ import annotations
+
+from ehlo._body import BodyReader
+from ehlo._events import Envelope, MailReceived, RcptReceived, Recipient
+from ehlo._server_config import ServerConfig
+from ehlo.extensions import NO_PARAMETERS, Body
+
+
+class Transaction:
+    __slots__ = ("_mail", "_recipients", "body", "rcpt_seen")
+
+    def __init__(self, mail: MailReceived = MailReceived(None, NO_PARAMETERS)) -> None:  # noqa: B008
+        self._mail = mail
+        self._recipients: list[Recipient] = []
+        self.body: BodyReader | None = None
+        self.rcpt_seen = False
+        """RCPT was tried, whatever became of it."""
+
+    @property
+    def accepted(self) -> int:
+        """How many recipients there are."""
+        return len(self._recipients)
+
+    @property
+    def envelope(self) -> Envelope:
+        return Envelope(self._mail.reverse_path, self._mail.parameters, tuple(self._recipients))
+
+    def add(self, rcpt: RcptReceived) -> None:
+        self._recipients.append(Recipient(rcpt.forward_path, rcpt.parameters))
+
+    def start_body(self, config: ServerConfig) -> None:
+        declared = self._mail.parameters.get(Body) is Body.EIGHT_BIT_MIME
+        self.body = BodyReader(config.limits, config.policy, declared_8bit=declared)

@@ -1,0 +1,145 @@
+"""What an extension is: one record. Everything else reads the same tuple of records.
+
+Its readers: the EHLO writer, the EHLO parser, the parameter parsers of MAIL and RCPT, the limit
+on command lines, the table of extensions in the documentation, and the test that round-trips
+each parameter. An embedder adds an extension by passing a longer tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from ehlo.wire.command import ParameterError, split_parameters
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Param(Generic[T]):
+    """One parameter of MAIL or RCPT and the type of its value."""
+
+    keyword: str
+    type: type[T]
+    parse: Callable[[str | None], T]
+    """From the text behind `=`, None when there was no `=`. Raises ValueError (501 5.5.4)."""
+    render: Callable[[T], str | None]
+    """The text behind `=`; None for none. Raises ValueError."""
+
+
+@attrs.frozen(kw_only=True)
+class OfferFacts:
+    """What the EHLO reply of a server depends on."""
+
+    tls_active: bool = False
+    tls_available: bool = False
+    message_size: int | None = None
+    mechanisms: tuple[str, ...] = ()
+    """Those that may be used now, on this channel."""
+
+
+def _always(_: OfferFacts) -> tuple[str, ...] | None:
+    return ()
+
+
+def _arguments(words: tuple[str, ...]) -> Any:
+    return words
+
+
+@attrs.frozen(kw_only=True)
+class Extension:
+    """One service extension (RFC 5321 section 2.2)."""
+
+    keyword: str
+    rfc: str
+    summary: str
+    offer: Callable[[OfferFacts], tuple[str, ...] | None] = _always
+    """The words behind the keyword in EHLO; None: not offered now."""
+    parse_offer: Callable[[tuple[str, ...]], Any] = _arguments
+    """A client's typed reading of those words; never raises: odd words are read leniently."""
+    mail: tuple[Param[Any], ...] = ()
+    rcpt: tuple[Param[Any], ...] = ()
+    mail_octets: int = 0
+    """By how much the extension lengthens the MAIL line [RFC5321-4.5.3.1.4a]."""
+    rcpt_octets: int = 0
+
+
+class UnsupportedParameter(Exception):
+    """555 5.5.4: no extension that is on defines the parameter."""
+
+
+class Parameters:
+    """The typed parameters of one MAIL or RCPT, looked up by type: `parameters.get(Ret)`."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Iterable[object] = ()) -> None:
+        self._values: Final = tuple(values)
+        if len({type(value) for value in self._values}) != len(self._values):
+            raise ValueError("a parameter is repeated")
+
+    def get(self, kind: type[T]) -> T | None:
+        """The parameter of this type; None when absent."""
+        for value in self._values:
+            if isinstance(value, kind):
+                return value
+        return None
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Parameters) and set(self._values) == set(other._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values))
+
+    def __repr__(self) -> str:
+        return f"Parameters({', '.join(map(repr, self._values))})"
+
+
+NO_PARAMETERS: Final = Parameters()
+
+
+def parameter_specs(params: Iterable[Param[Any]]) -> dict[str, Param[Any]]:
+    return {param.keyword: param for param in params}
+
+
+def parse_parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters:
+    """Raises ParameterError (501 5.5.4) or UnsupportedParameter (555 5.5.4)."""
+    if not text:
+        return NO_PARAMETERS
+    values: dict[str, object] = {}
+    for keyword, value in split_parameters(text):
+        spec = specs.get(keyword)
+        if spec is None:
+            raise UnsupportedParameter
+        if keyword in values:
+            raise ParameterError("a parameter is repeated")
+        try:
+            values[keyword] = spec.parse(value)
+        except ValueError:
+            raise ParameterError("a parameter has a wrong value") from None
+    return Parameters(values.values())
+
+
+def render_parameters(parameters: Parameters, params: Iterable[Param[Any]]) -> list[str]:
+    """The words for a command line, those that no `params` defines left out. Raises ValueError."""
+    words = []
+    for param in params:
+        value = parameters.get(param.type)
+        if value is not None:
+            text = param.render(value)
+            words.append(param.keyword if text is None else f"{param.keyword}={text}")
+    return words
+
+
+def need_value(value: str | None) -> str:
+    if value is None:
+        raise ValueError("the parameter needs a value")
+    return value

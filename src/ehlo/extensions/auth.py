@@ -1,0 +1,48 @@
+"""AUTH (RFC 4954): the mechanism list of EHLO, and AUTH= on MAIL."""
+
+from __future__ import annotations
+
+import attrs
+
+from ehlo.extensions._base import Extension, OfferFacts, Param, need_value
+from ehlo.wire import xtext
+from ehlo.wire.address import Mailbox
+
+
+@attrs.frozen
+class AuthParam:
+    """Who submitted the message first; None is `<>`: unknown or not vouched for [RFC4954-5a]."""
+
+    mailbox: Mailbox | None
+
+
+def _parse(value: str | None) -> AuthParam:
+    text = xtext.decode(need_value(value))
+    return AuthParam(None if text == "<>" else Mailbox.parse(text))
+
+
+def _render(value: AuthParam) -> str:
+    return "<>" if value.mailbox is None else xtext.encode(str(value.mailbox))
+
+
+def _offer(facts: OfferFacts) -> tuple[str, ...] | None:
+    # [RFC4954-3a] no line at all when nothing can be used now.
+    return facts.mechanisms or None
+
+
+def _parse_offer(words: tuple[str, ...]) -> tuple[str, ...]:
+    # [RFC4954-8a] names compare in any letter case; a line seen twice counts once [EXCH-ehlo-b].
+    return tuple(dict.fromkeys(word.upper() for word in words))
+
+
+AUTH_PARAM = Param("AUTH", AuthParam, _parse, _render)
+
+AUTH = Extension(
+    keyword="AUTH",
+    rfc="RFC 4954",
+    summary="authentication by SASL mechanisms",
+    offer=_offer,
+    parse_offer=_parse_offer,
+    mail=(AUTH_PARAM,),
+    mail_octets=500,
+)

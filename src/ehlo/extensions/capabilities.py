@@ -1,0 +1,65 @@
+"""What a server offered in its last EHLO reply."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from ehlo.extensions._base import Extension
+from ehlo.wire.reply import Reply
+
+# [RFC5321-4.1.1.1d] other lines are ignored. The `=` is the legacy spelling AUTH=LOGIN.
+_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =](.*))?\Z", re.DOTALL)
+
+
+def _merge(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        words = found.setdefault(match[1].upper(), [])
+        words += [word for word in (match[2] or "").split() if word not in words]
+    return {keyword: tuple(words) for keyword, words in found.items()}
+
+
+@attrs.frozen
+class Capabilities:
+    """Keywords are kept as offered, known or not [EXCH-ehlo-c]; look them up in any letter case.
+
+    `capabilities.offer(SIZE)` gives an extension's own reading of its words.
+    """
+
+    name: str = ""
+    """What the server calls itself: the first line, never read as a keyword."""
+    lines: tuple[str, ...] = ()
+    """The keyword lines as they came."""
+    _words: dict[str, tuple[str, ...]] = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_words", _merge(self.lines))
+
+    @classmethod
+    def from_reply(cls, reply: Reply) -> Capabilities:
+        return cls(reply.lines[0], reply.lines[1:])
+
+    def __contains__(self, keyword: str) -> bool:
+        return keyword.upper() in self._words
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def words(self, keyword: str) -> tuple[str, ...]:
+        """The words behind the keyword, lines merged; () also when it was not offered."""
+        return self._words.get(keyword.upper(), ())
+
+    def supports(self, extension: Extension) -> bool:
+        return extension.keyword in self._words
+
+    def offer(self, extension: Extension) -> Any:
+        """The extension's typed reading of what was offered; None when it was not."""
+        words = self._words.get(extension.keyword)
+        return None if words is None else extension.parse_offer(words)

@@ -1,0 +1,89 @@
+"""What a flow asks of its binding: six actions, none of which needs a word of SMTP.
+
+A flow is a generator. The binding performs each action that it yields and sends the result back
+in, or throws what went wrong: `TimeoutError` when a deadline passed, another `OSError` when the
+connection broke (`ssl.SSLError` is one), `Shutdown` when the server is to stop, and whatever user
+code raised. The flow's return value is the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from ehlo._events import Deadline
+
+T = TypeVar("T")
+
+
+class Shutdown(Exception):
+    """Thrown into a server flow at `Receive`: say goodbye and end."""
+
+
+@attrs.frozen
+class Send:
+    """Write all of `data`. Result: None.
+
+    With `and_receive` the binding goes on reading while it writes and keeps what comes for the
+    next `Receive`: two peers that only write would wait for each other for ever.
+    """
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    deadline: Deadline | None = None
+    and_receive: bool = False
+
+
+@attrs.frozen
+class Receive:
+    """Result: the next octets, b"" at the end of the stream.
+
+    The clock of a deadline starts when its object is first seen, and goes on for the same object.
+    """
+
+    deadline: Deadline | None = None
+
+
+@attrs.frozen
+class StartTLS:
+    """Do the TLS handshake on the octets that come next. Result: a `TLSInfo`.
+
+    Octets received before this action and not yet handed out belong to the handshake.
+    """
+
+    server_hostname: str | None
+    """The name to verify; None in the server role."""
+    deadline: Deadline | None = None
+
+
+@attrs.frozen
+class Ask:
+    """Call user code, await what it returns if it must be awaited. Result: the answer.
+
+    An `Exception` that it raises is thrown into the flow; a server binding logs it first.
+    """
+
+    question: Callable[[], Any]
+
+
+@attrs.frozen
+class ReadBody:
+    """Result: the next piece of the caller's message, about `size` octets, b"" at its end."""
+
+    size: int
+
+
+@attrs.frozen
+class Close:
+    """End the connection. Result: None.
+
+    `linger` is for how many seconds what still comes is read and thrown away after the last octet
+    was sent: closing with unread octets would take the last reply from the peer.
+    """
+
+    linger: float = 0.0
+
+
+Action: TypeAlias = Send | Receive | StartTLS | Ask | ReadBody | Close
+Flow: TypeAlias = Generator[Action, Any, T]

@@ -1,0 +1,123 @@
+"""From what a caller writes to what flows take. A wrong argument raises LocalProtocolError here,
+before a connection is made or an octet sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from ehlo._errors import LocalProtocolError
+from ehlo._events import Envelope, Recipient
+from ehlo.extensions import EnvId, Notify, Orcpt, Parameters, Ret
+from ehlo.flows.open import TlsMode
+from ehlo.wire.address import (
+    AddressError,
+    Mailbox,
+    ReversePath,
+    check_domain,
+    parse_forward_path,
+    render_path,
+)
+
+AnyNotify: TypeAlias = Notify | str | Iterable[str]
+AnyRecipient: TypeAlias = str | Mailbox | Recipient
+
+SUBMISSION_PORT = 587
+SUBMISSIONS_PORT = 465
+
+
+def _notify(value: AnyNotify) -> Notify:
+    if isinstance(value, Notify):
+        return value
+    words = value.split(",") if isinstance(value, str) else list(value)
+    wanted = Notify(0)
+    for word in words:
+        flag = Notify.__members__.get(word.strip().upper())
+        if flag is None:
+            raise LocalProtocolError("notify is never, or any of success, failure, delay")
+        wanted |= flag
+    if not wanted or (Notify.NEVER in wanted and wanted is not Notify.NEVER):
+        raise LocalProtocolError("notify is never, or any of success, failure, delay")
+    return wanted
+
+
+def recipient(
+    address: str | Mailbox, *, notify: AnyNotify | None = None, orcpt: str | Orcpt | None = None
+) -> Recipient:
+    """A recipient with delivery-report wishes of its own (RFC 3461).
+
+    With `notify` and without `orcpt` the original recipient is the address itself [RFC3461-4.2c].
+    """
+    try:
+        path = address if isinstance(address, Mailbox) else parse_forward_path(address)
+        render_path(path)
+    except AddressError as error:
+        raise LocalProtocolError(f"recipient: {error}") from None
+    values: list[object] = []
+    if notify is not None:
+        values.append(_notify(notify))
+        orcpt = orcpt if orcpt is not None else Orcpt.of(path)
+    if orcpt is not None:
+        values.append(orcpt if isinstance(orcpt, Orcpt) else Orcpt.of(orcpt))
+    return Recipient(path, Parameters(values))
+
+
+def _sender(sender: str | Mailbox | None) -> ReversePath:
+    if sender is None or sender == "":
+        return None
+    try:
+        path = sender if isinstance(sender, Mailbox) else Mailbox.parse(sender)
+        render_path(path)
+    except AddressError as error:
+        raise LocalProtocolError(f"sender: {error}") from None
+    return path
+
+
+def envelope(
+    sender: str | Mailbox | None,
+    recipients: Iterable[AnyRecipient],
+    *,
+    notify: AnyNotify | None = None,
+    ret: Ret | str | None = None,
+    envid: str | EnvId | None = None,
+) -> Envelope:
+    """The envelope of a message. A sender of None or "" is the null reverse-path.
+
+    `notify` is for those recipients that are given as plain addresses. Raises LocalProtocolError.
+    """
+    if isinstance(recipients, str):
+        raise LocalProtocolError("recipients is a list of addresses, not one address")
+    values: list[object] = []
+    try:
+        if ret is not None:
+            values.append(ret if isinstance(ret, Ret) else Ret(ret.upper()))
+        if envid is not None:
+            values.append(envid if isinstance(envid, EnvId) else EnvId(envid))
+    except ValueError:
+        raise LocalProtocolError("ret is full or hdrs, envid 1 to 100 printable ASCII characters") from None
+    paths = tuple(
+        given if isinstance(given, Recipient) else recipient(given, notify=notify) for given in recipients
+    )
+    return Envelope(_sender(sender), Parameters(values), paths)
+
+
+def tls_mode(tls: TlsMode | str | None, port: int) -> TlsMode:
+    """None is TLS from the first octet on port 465 and required STARTTLS on any other."""
+    if tls is None:
+        return TlsMode.IMPLICIT if port == SUBMISSIONS_PORT else TlsMode.STARTTLS
+    try:
+        return TlsMode(tls)
+    except ValueError:
+        raise LocalProtocolError(f"tls is one of {', '.join(mode.value for mode in TlsMode)}") from None
+
+
+def client_name(hostname: str, address: str) -> str:
+    """What a client calls itself: the host name if it is a fully qualified domain, else the literal
+    of its own `address` [RFC5321-2.3.4a]."""
+    try:
+        check_domain(hostname)
+    except AddressError:
+        hostname = ""
+    if "." in hostname:
+        return hostname
+    return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address or '127.0.0.1'}]"

@@ -1,0 +1,254 @@
+"""The server's sequence: events of the connection to questions for the handler and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from io import BytesIO
+from typing import Any, Final, assert_never
+
+from ehlo import _replies as replies
+from ehlo._errors import LocalProtocolError, RemoteProtocolError
+from ehlo._events import (
+    NEED_DATA,
+    Authenticated,
+    AuthNeed,
+    AuthRefused,
+    BodyChunk,
+    BodyStarted,
+    ConnectionClosed,
+    ConnectionOpened,
+    Deadline,
+    Envelope,
+    ExpnReceived,
+    HelloReceived,
+    HelpReceived,
+    MailReceived,
+    MessageReceived,
+    Pause,
+    QuitReceived,
+    RcptReceived,
+    ServerEvent,
+    TlsRequested,
+    TransactionReset,
+    VrfyReceived,
+    Wait,
+)
+from ehlo.flows.actions import Ask, Close, Flow, Receive, Send, Shutdown, StartTLS
+from ehlo.flows.handler import Hooks, Session
+from ehlo.sasl import Authorize, FetchSecret, VerifyPassword
+from ehlo.server import ServerConnection
+from ehlo.wire.reply import Reply
+
+_LINGER: Final = 2.0
+_Question = Callable[[], Any]
+
+
+def serve(
+    conn: ServerConnection, hooks: Hooks, *, peer: str | None = None, implicit_tls: bool = False
+) -> Flow[None]:
+    """Serve one connection to its end. Never raises for what the peer or the handler does."""
+    session = Session(conn, peer)
+    server = _Server(conn, hooks, session)
+    if implicit_tls:
+        yield from server.handshake()
+    yield from server.run()
+    yield from server.finish()
+
+
+class _Server:
+    """The flow's own state: the collected message."""
+
+    def __init__(self, conn: ServerConnection, hooks: Hooks, session: Session) -> None:
+        self._conn = conn
+        self._hooks = hooks
+        self._session = session
+        self._last = b""
+        self._start_body()
+
+    def run(self) -> Flow[None]:
+        conn = self._conn
+        while True:
+            try:
+                event = conn.next_event()
+            except RemoteProtocolError as error:
+                self._hint(error)
+                continue
+            if event is NEED_DATA:
+                yield from self._exchange()
+            elif isinstance(event, ConnectionClosed):
+                return
+            elif not isinstance(event, Pause):
+                yield from self._handle(event)
+
+    def _hint(self, error: RemoteProtocolError) -> None:
+        if error.reply_hint is not None:
+            self._last = error.reply_hint.render()
+
+    def _exchange(self) -> Flow[None]:
+        """Send what is queued, wait for more."""
+        conn = self._conn
+        try:
+            data = conn.data_to_send()
+            if data:
+                yield Send(data, Deadline(Wait.REPLY, conn.config.limits.block_timeout))
+            conn.receive_data((yield Receive(conn.deadline)))
+        except TimeoutError:
+            conn.close(replies.TIMED_OUT)
+        except OSError:
+            conn.close(None)
+        except Shutdown:
+            # [RFC5321-3.8b] in any state, also in the middle of data.
+            conn.close(replies.SHUTTING_DOWN)
+
+    def handshake(self) -> Flow[None]:
+        conn = self._conn
+        try:
+            data = conn.data_to_send()
+            if data:
+                yield Send(data, Deadline(Wait.REPLY, conn.config.limits.block_timeout))
+            info = yield StartTLS(None, Deadline(Wait.HANDSHAKE, conn.config.limits.tls_timeout))
+        except (OSError, Shutdown):
+            conn.close(None)
+        else:
+            conn.start_tls_done(info)
+
+    def finish(self) -> Flow[None]:
+        data = self._conn.data_to_send() + self._last
+        try:
+            if data:
+                yield Send(data, Deadline(Wait.REPLY, _LINGER))
+        except OSError:
+            pass
+        yield Close(linger=_LINGER if data else 0.0)
+
+    # ---- events ----
+
+    def _handle(self, event: ServerEvent) -> Flow[None]:
+        match event:
+            case BodyChunk(data):
+                yield from self._body(data)
+            case MessageReceived(envelope):
+                yield from self._message(envelope)
+            case MailReceived(path, parameters):
+                yield from self._decide("on_mail", path, parameters)
+            case RcptReceived(path, parameters):
+                yield from self._decide("on_rcpt", path, parameters)
+            case BodyStarted(envelope):
+                self._start_body()
+                yield from self._decide("on_data", envelope)
+            case HelloReceived(name):
+                yield from self._decide("on_hello", name)
+            case ConnectionOpened():
+                yield from self._decide("on_connect", failure=replies.SHUTTING_DOWN)
+            case VrfyReceived(text):
+                yield from self._decide("on_vrfy", text)
+            case AuthNeed():
+                yield from self._auth(event)
+            case TlsRequested():
+                self._conn.accept()
+                yield from self.handshake()
+            case TransactionReset():
+                self._start_body()
+                yield from self._tell("on_reset")
+            case QuitReceived():
+                yield from self._tell("on_quit")
+            case HelpReceived() | ExpnReceived():
+                self._conn.accept()
+            case Authenticated() | AuthRefused() | ConnectionClosed():
+                pass
+            case _:
+                assert_never(event)
+
+    def _question(self, hook: str, *arguments: object) -> _Question | None:
+        method = self._hooks.get(hook)
+        return None if method is None else partial(method, self._session, *arguments)
+
+    def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[None]:
+        question = self._question(hook, *arguments)
+        if question is None:
+            self._conn.accept()
+            return
+        try:
+            answer = yield Ask(question)
+            if answer is None:
+                self._conn.accept()
+            elif isinstance(answer, Reply):
+                self._conn.reply(answer)
+            else:
+                yield Ask(partial(_complain, hook, answer))
+        except LocalProtocolError as error:
+            yield from self._fail(error, failure)
+        except Exception:
+            self._conn.reject(failure)
+
+    def _fail(self, error: LocalProtocolError, failure: Reply) -> Flow[None]:
+        """A reply of the wrong class: the binding logs it, the client gets 451."""
+        try:
+            yield Ask(partial(_reraise, error))
+        except LocalProtocolError:
+            self._conn.reject(failure)
+
+    def _tell(self, hook: str, *arguments: object) -> Flow[None]:
+        """Call a hook whose answer does not matter."""
+        question = self._question(hook, *arguments)
+        if question is not None:
+            try:
+                yield Ask(question)
+            except Exception:
+                return
+
+    def _body(self, data: bytes) -> Flow[None]:
+        question = self._question("on_body", data)
+        if question is None:
+            self._content.write(data)
+            return
+        try:
+            yield Ask(question)
+        except Exception:
+            self._body_failed = True
+            with suppress(LocalProtocolError):
+                # Read to its end all the same, unless this was the end.
+                self._conn.refuse_body(replies.LOCAL_ERROR)
+
+    def _message(self, envelope: Envelope) -> Flow[None]:
+        content, failed = self._content.getvalue(), self._body_failed
+        self._start_body()
+        if failed:
+            # A piece of it was lost, so none of it is there.
+            self._conn.reject(replies.LOCAL_ERROR)
+            yield from self._tell("on_reset")
+        else:
+            yield from self._decide("on_message", envelope, content)
+
+    def _start_body(self) -> None:
+        self._content = BytesIO()
+        self._body_failed = False
+
+    def _auth(self, event: AuthNeed) -> Flow[None]:
+        match event.need:
+            case VerifyPassword(username, password, authzid):
+                question = self._question("on_auth_password", username, password, authzid)
+            case FetchSecret(username, kind, domain):
+                question = self._question("on_auth_secret", username, kind, domain)
+            case Authorize(authcid, authzid):
+                question = self._question("on_auth_authorize", authcid, authzid)
+        if question is None:
+            # Nobody vouches for it: the answer is no.
+            self._conn.auth_answer(None)
+            return
+        try:
+            answer = yield Ask(question)
+        except Exception:
+            self._conn.auth_refuse()
+        else:
+            self._conn.auth_answer(answer)
+
+
+def _complain(hook: str, answer: object) -> None:
+    raise TypeError(f"{hook} answered {type(answer).__name__}, not None or a Reply")
+
+
+def _reraise(error: Exception) -> None:
+    raise error

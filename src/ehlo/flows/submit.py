@@ -1,0 +1,285 @@
+"""One message on an open session: one flight where PIPELINING is offered, else step by step.
+
+Every recipient gets an outcome of its own. Whatever happens, the session is left ready for the
+next message, or closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from ehlo._commands import Command, Data, EndOfData, Mail, Rcpt, Rset
+from ehlo._errors import ConnectionFailed, LocalProtocolError, SubmissionFailed
+from ehlo._events import (
+    BodyWanted,
+    ClientEvent,
+    Deadline,
+    Disconnecting,
+    Envelope,
+    Pause,
+    Recipient,
+    ReplyReceived,
+    Wait,
+)
+from ehlo._state import State
+from ehlo.client import ClientConnection
+from ehlo.extensions import EIGHT_BIT_MIME, SIZE, Body, Extension, Parameters, Size
+from ehlo.flows._drive import event, flush, guarded
+from ehlo.flows.actions import Close, Flow, ReadBody, Receive, Send
+from ehlo.flows.results import Outcome, SubmissionResult
+from ehlo.wire.reply import Reply
+
+PIECE = 65536
+"""Octets asked of the caller's message at a time."""
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """One message to submit; its octets come through `ReadBody`."""
+
+    envelope: Envelope
+    size: int | None = None
+    """Octets after newlines are normalised, where known; an estimate will do [RFC1870-6a]."""
+    eight_bit: bool | None = None
+    """Whether octets over 127 are in it; None: not known."""
+    pipelining: bool = True
+    """Use PIPELINING where it is offered."""
+
+
+@attrs.define
+class _Answers:
+    """What the server said to the envelope."""
+
+    mail: Reply | None = None
+    rcpts: list[Reply] = attrs.Factory(list)
+    data: Reply | None = None
+    body_wanted: bool = False
+
+    @property
+    def any_accepted(self) -> bool:
+        sender = self.mail is not None and self.mail.is_success
+        return sender and any(reply.is_success for reply in self.rcpts)
+
+    def take(self, found: ClientEvent) -> None:
+        match found:
+            case ReplyReceived(Mail(), reply):
+                self.mail = reply
+            case ReplyReceived(Rcpt(), reply):
+                self.rcpts.append(reply)
+            case BodyWanted(reply):
+                self.data = reply
+                self.body_wanted = True
+            case ReplyReceived(Data(), reply):
+                self.data = reply
+            case _:
+                raise ConnectionFailed("the server answered out of turn")
+
+
+def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionResult]:
+    """The result when at least one recipient was accepted.
+
+    Raises LocalProtocolError before anything is sent for what the server cannot take;
+    SubmissionFailed, with every reply, when no recipient was accepted; ConnectionFailed or
+    RemoteProtocolError, and the connection is closed.
+    """
+    if not submission.envelope.recipients:
+        raise LocalProtocolError("there are no recipients")
+    if conn.state is not State.READY:
+        raise LocalProtocolError("the session is not ready for a message")
+    mail, rcpts, dropped = _commands(conn, submission)
+    return (yield from guarded(conn, _submit(conn, submission, mail, rcpts, dropped)))
+
+
+def _submit(
+    conn: ClientConnection,
+    submission: Submission,
+    mail: Mail,
+    rcpts: Sequence[Rcpt],
+    dropped: tuple[str, ...],
+) -> Flow[SubmissionResult]:
+    in_one_flight = submission.pipelining and conn.can_pipeline
+    answers = yield from (_pipelined if in_one_flight else _lock_step)(conn, mail, rcpts)
+    final: Reply | None = None
+    if answers.body_wanted:
+        final = yield from _body(conn, send=answers.any_accepted)
+    elif conn.state in (State.MAIL, State.RCPT):
+        # [RFC2920-3.1d] no message will follow: take the sender back.
+        conn.send(Rset())
+        yield from event(conn)
+    if conn.state is State.CLOSED:
+        yield Close()
+    result = _result(submission.envelope.recipients, answers, final, dropped)
+    if not result.accepted:
+        decisive = final or next((o.reply for o in result.outcomes if o.reply), None)
+        raise SubmissionFailed(f"no recipient was accepted: {decisive}", result, reply=decisive)
+    return result
+
+
+# ---- before anything is sent ----
+
+
+def _commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
+    envelope = submission.envelope
+    mail_values = list(envelope.parameters)
+    if submission.eight_bit is not False and envelope.parameters.get(Body) is None:
+        if conn.capabilities.supports(EIGHT_BIT_MIME):
+            mail_values.append(Body.EIGHT_BIT_MIME)
+        elif submission.eight_bit:
+            # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.
+            raise LocalProtocolError("the message has octets over 127 and the server lacks 8BITMIME")
+    if submission.size is not None and envelope.parameters.get(Size) is None:
+        _check_size(conn, submission.size)
+        if conn.capabilities.supports(SIZE):
+            mail_values.append(Size(submission.size))
+    dropped: dict[str, None] = {}
+    mail_parameters = _offered(conn, mail_values, "mail", dropped)
+    rcpts = [
+        Rcpt(recipient.path, _offered(conn, list(recipient.parameters), "rcpt", dropped))
+        for recipient in envelope.recipients
+    ]
+    return Mail(envelope.reverse_path, mail_parameters), rcpts, tuple(dropped)
+
+
+def _check_size(conn: ClientConnection, size: int) -> None:
+    maximum: int | None = conn.capabilities.offer(SIZE)
+    if maximum and size > maximum:
+        raise LocalProtocolError(f"the message has {size} octets and the server takes {maximum}")
+
+
+def _offered(
+    conn: ClientConnection, values: list[object], command: str, dropped: dict[str, None]
+) -> Parameters:
+    """The values whose extension the server offers; the keywords of the others go to `dropped`."""
+    keep = []
+    for value in values:
+        keyword, extension = _home(conn.extensions, value, command)
+        if extension.keyword in conn.capabilities:
+            keep.append(value)
+        else:
+            dropped[keyword] = None
+    return Parameters(keep)
+
+
+def _home(extensions: Sequence[Extension], value: object, command: str) -> tuple[str, Extension]:
+    for extension in extensions:
+        for param in extension.mail if command == "mail" else extension.rcpt:
+            if isinstance(value, param.type):
+                return param.keyword, extension
+    raise LocalProtocolError(f"{type(value).__name__} is no parameter of {command.upper()}")
+
+
+# ---- the envelope ----
+
+
+def _lock_step(conn: ClientConnection, mail: Mail, rcpts: Sequence[Rcpt]) -> Flow[_Answers]:
+    answers = _Answers()
+    commands: list[Command] = [mail, *rcpts]
+    for command in commands:
+        conn.send(command)
+        answers.take((yield from event(conn)))
+        if conn.state not in (State.MAIL, State.RCPT):
+            return answers
+    if answers.any_accepted:
+        conn.send(Data())
+        answers.take((yield from event(conn)))
+    return answers
+
+
+def _pipelined(conn: ClientConnection, mail: Mail, rcpts: Sequence[Rcpt]) -> Flow[_Answers]:
+    answers = _Answers()
+    commands: list[Command] = [mail, *rcpts, Data()]
+    window = conn.limits.pipeline
+    for start in range(0, len(commands), window):
+        for command in commands[start : start + window]:
+            if isinstance(command, Data) and not conn.in_flight and conn.state is not State.RCPT:
+                break
+            conn.send(command)
+        yield from flush(conn)
+        while conn.in_flight:
+            answers.take((yield from event(conn)))
+            if conn.state is State.CLOSED:
+                return answers
+        if conn.state not in (State.MAIL, State.RCPT):
+            break
+    return answers
+
+
+# ---- the body ----
+
+
+def _body(conn: ClientConnection, *, send: bool) -> Flow[Reply | None]:
+    """The final reply, None when there was nobody to send to."""
+    if not send:
+        # [RFC2920-3.1d] 354 although nobody was accepted: a lone dot, whose outcome is no delivery.
+        conn.end_body()
+        yield from event(conn)
+        return None
+    try:
+        yield from _stream(conn)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise (yield from _last_words(conn, error)) from error
+    except Exception:
+        # The caller's message failed in the middle: ending the data would deliver half of it.
+        yield Close()
+        raise
+    found = yield from event(conn)
+    if not isinstance(found, ReplyReceived) or not isinstance(found.command, EndOfData):
+        raise ConnectionFailed("the server answered out of turn")
+    return found.reply
+
+
+def _stream(conn: ClientConnection) -> Flow[None]:
+    while True:
+        piece: bytes = yield ReadBody(PIECE)
+        if not piece:
+            break
+        conn.send_body(piece)
+        data = conn.data_to_send()
+        if data:
+            yield Send(data, conn.deadline, and_receive=True)
+    conn.end_body()
+    yield Send(conn.data_to_send(), Deadline(Wait.BLOCK, conn.limits.block_timeout), and_receive=True)
+
+
+def _last_words(conn: ClientConnection, error: OSError) -> Flow[ConnectionFailed]:
+    """A server that gives up in the middle says why before it closes: look for it."""
+    try:
+        while True:
+            match conn.next_event():
+                case Pause():
+                    conn.receive_data((yield Receive(Deadline(Wait.FINAL_REPLY, conn.limits.quit_timeout))))
+                case Disconnecting(reply) | ReplyReceived(_, reply):
+                    return ConnectionFailed(
+                        f"the server ended the session: {reply}",
+                        reply=reply,
+                        temporary=reply.is_transient,
+                    )
+                case _:
+                    break
+    except OSError:
+        pass
+    return ConnectionFailed(f"the connection broke while the message was sent: {error}")
+
+
+# ---- the result ----
+
+
+def _result(
+    recipients: Sequence[Recipient], answers: _Answers, final: Reply | None, dropped: tuple[str, ...]
+) -> SubmissionResult:
+    sender_accepted = answers.mail is not None and answers.mail.is_success
+    outcomes = []
+    for index, recipient in enumerate(recipients):
+        rcpt = answers.rcpts[index] if index < len(answers.rcpts) else None
+        if not sender_accepted:
+            outcomes.append(Outcome(recipient.path, False, answers.mail))
+        elif rcpt is None or not rcpt.is_success:
+            outcomes.append(Outcome(recipient.path, False, rcpt))
+        else:
+            decisive = final if final is not None else answers.data
+            outcomes.append(Outcome(recipient.path, final is not None and final.is_success, decisive))
+    return SubmissionResult(tuple(outcomes), final, dropped)

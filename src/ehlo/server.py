@@ -1,0 +1,459 @@
+"""The server role: octets in, events out, replies back.
+
+The connection answers by itself what is wrong in syntax, order or size; the application decides
+the rest. While a decision is due `next_event` gives PAUSED and later commands wait in the buffer,
+so that replies can never leave out of order [RFC2920-3.2h].
+
+Order of the checks on a command: length, verb, TLS, sequence, authentication, syntax, parameters,
+policy, application.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from ehlo import _replies as replies
+from ehlo._commands import Verb
+from ehlo._errors import LocalProtocolError, RemoteProtocolError
+from ehlo._events import (
+    NEED_DATA,
+    PAUSED,
+    Authenticated,
+    AuthNeed,
+    BodyChunk,
+    BodyStarted,
+    ConnectionClosed,
+    ConnectionOpened,
+    Deadline,
+    HelloReceived,
+    MailReceived,
+    MessageReceived,
+    Pause,
+    QuitReceived,
+    RcptReceived,
+    ServerEvent,
+    TLSInfo,
+    TransactionReset,
+    Wait,
+)
+from ehlo._exchange import AuthDialogue, Turn
+from ehlo._intake import INTAKE, Ask
+from ehlo._order import IDLE, UNIMPLEMENTED, out_of_order
+from ehlo._server_config import ServerConfig
+from ehlo._state import IN_TRANSACTION, State, advance
+from ehlo._transaction import Transaction
+from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
+from ehlo.sasl import Identity
+from ehlo.wire.buffer import ReceiveBuffer
+from ehlo.wire.command import has_control, split_line
+from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
+from ehlo.wire.reply import Reply
+
+_VERBS: Final = {verb.value.encode(): verb for verb in Verb if verb.value.isupper()}
+
+
+class ServerConnection:
+    """One connection in the server role; `identity` may be asserted from outside [RFC4409-3.3a]."""
+
+    def __init__(
+        self, config: ServerConfig, *, identity: Identity | None = None, trace: Trace | None = None
+    ) -> None:
+        self.config = config
+        self._trace = trace
+        self._buffer = ReceiveBuffer()
+        self._lines = LineReader(self._buffer, config.limits.overlong_line)
+        self._out: list[bytes] = []
+        self._events: deque[ServerEvent] = deque()
+        self._state = State.GREETING
+        self._undecided: ServerEvent | None = None
+        self._verb = Verb.CONNECT
+        self._default = replies.NOOP_OK
+        self._eof = False
+        self._deadline: Deadline | None = None
+        self._errors = 0
+        self._idle = 0
+        self._auth = AuthDialogue(config)
+        self.identity = identity
+        """Who is authenticated, or None."""
+        self.tls: TLSInfo | None = None
+        """The TLS in use, or None."""
+        self.client_name: str | None = None
+        """What the client called itself in its last accepted EHLO or HELO."""
+        self.extended = False
+        """The last hello was EHLO."""
+        self.transaction = Transaction()
+        """The open transaction, or the last one."""
+
+    # ---- octets ----
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def receive_data(self, data: bytes) -> None:
+        """Store octets; b"" says that the peer will send no more.
+
+        Raises RemoteProtocolError for plaintext between the 220 to STARTTLS and the handshake.
+        """
+        if self._state is State.CLOSED:
+            # [SEC-INJ-both-c] nothing behind QUIT or a fatal error is looked at.
+            return
+        if not data:
+            self._eof = True
+        elif self._state is State.TLS:
+            self._die()
+            raise RemoteProtocolError("plaintext where the TLS handshake belongs")
+        elif self._eof:
+            raise LocalProtocolError("octets after the end of the stream")
+        else:
+            self._buffer.feed(data)
+
+    def data_to_send(self) -> bytes:
+        """The queued replies, in order; they are the caller's now."""
+        if not self._out:
+            return b""
+        data = b"".join(self._out) if len(self._out) > 1 else self._out[0]
+        self._out.clear()
+        return data
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """What may be waited for, and how long; None while the application is at work."""
+        if self._undecided is not None or self._state is State.CLOSED:
+            return None
+        if self._deadline is None:
+            limits = self.config.limits
+            body = self._state is State.BODY
+            self._deadline = (
+                Deadline(Wait.BLOCK, limits.block_timeout)
+                if body
+                else Deadline(Wait.COMMAND, limits.idle_timeout)
+            )
+        return self._deadline
+
+    def next_event(self) -> ServerEvent | Pause:
+        """The next event; NEED_DATA: receive more; PAUSED: a decision or TLS is due.
+
+        Raises RemoteProtocolError, whose `reply_hint` may be sent before closing.
+        """
+        while True:
+            if self._events:
+                return self._events.popleft()
+            if self._undecided is not None:
+                return PAUSED
+            event = _READERS[self._state](self)
+            if event is not None:
+                return event
+
+    # ---- decisions ----
+
+    def accept(self) -> None:
+        """Decide the last event with the default success reply."""
+        self.reply(self._default)
+
+    def reject(self, reply: Reply) -> None:
+        """Decide the last event with a 4yz or 5yz reply."""
+        if reply.code < 400:
+            raise LocalProtocolError("a rejection has a 4yz or 5yz reply")
+        self.reply(reply)
+
+    def reply(self, reply: Reply) -> None:
+        """Decide the last event. Raises LocalProtocolError for a class the command cannot have."""
+        event = self._undecided
+        if event is None or self._events or isinstance(event, AuthNeed):
+            raise LocalProtocolError("no decision is due")
+        if reply.code < 400 and reply.reply_class is not self._default.reply_class:
+            raise LocalProtocolError(f"{reply.code} is no reply to {self._verb.value}")
+        self._undecided = None
+        self._send(self._verb, reply)
+        if reply.code < 400:
+            self._accepted(event)
+
+    def refuse_body(self, reply: Reply) -> None:
+        """Take no more of the body that is coming; `reply` is sent at its true end."""
+        body = self.transaction.body
+        if self._state is not State.BODY or body is None or self._undecided is not None or reply.code < 400:
+            raise LocalProtocolError("there is no body to refuse, or the reply is no refusal")
+        body.refusal = reply
+
+    def auth_answer(self, value: object) -> None:
+        """The answer to the need of the last AuthNeed."""
+        self._close_need()
+        following = self._auth_turn(self._auth.answer(value))
+        if following is not None:
+            self._events.append(following)
+
+    def auth_refuse(self, reply: Reply = replies.AUTH_TEMPORARY) -> None:
+        """End the exchange instead of answering: by default 454, the back end is down."""
+        if reply.code < 400:
+            raise LocalProtocolError("a refusal has a 4yz or 5yz reply")
+        self._close_need()
+        self._send(Verb.AUTH, reply)
+
+    def _close_need(self) -> None:
+        if not isinstance(self._undecided, AuthNeed) or self._events:
+            raise LocalProtocolError("no authentication need is open")
+        self._undecided = None
+
+    def start_tls_done(self, info: TLSInfo, *, accept: bool = True) -> None:
+        """The handshake ended well: after STARTTLS, or before the greeting for implicit TLS.
+
+        With `accept=False` the TLS is judged too weak: all but QUIT is 554 [RFC3207-4.1c].
+        """
+        if self._state is State.GREETING and self._undecided is None:
+            self.tls = info
+            return
+        if self._state is not State.TLS:
+            raise LocalProtocolError("no TLS handshake is due")
+        self._state = advance(State.TLS, Verb.HANDSHAKE, 220 if accept else 454)
+        # [RFC3207-4.2c] nothing known before TLS is known after.
+        self.tls = info
+        self.identity = None
+        self.client_name = None
+        self.extended = False
+        self._deadline = None
+        if self._trace is not None:
+            trace_note(self._trace, f"TLS started: {info.version} {info.cipher}")
+
+    def close(self, reply: Reply | None = replies.SHUTTING_DOWN) -> None:
+        """End the session now: queue a 421, or nothing for None, and drop an open transaction.
+
+        Use it when a deadline passes (`TIMED_OUT`), at shutdown, or when the connection broke.
+        """
+        if self._state is State.CLOSED:
+            return
+        if self._state is State.TLS:
+            reply = None
+        if reply is not None:
+            if reply.code != 421:
+                raise LocalProtocolError("only 421 ends a session that the client did not end")
+            self._out.append(reply.render())
+            if self._trace is not None:
+                trace_reply(self._trace, self._out[-1])
+        self._die()
+
+    # ---- inside ----
+
+    def _die(self) -> None:
+        if self._state in IN_TRANSACTION:
+            self._events.append(TransactionReset())
+        self._state = State.CLOSED
+        self._undecided = None
+        self._buffer.clear()
+
+    def _send(self, verb: Verb, reply: Reply) -> None:
+        """Queue the one reply to a command and walk the table."""
+        octets = replies.with_enhanced(verb, reply).render()
+        self._out.append(octets)
+        if self._trace is not None:
+            trace_reply(self._trace, octets)
+        self._deadline = None
+        before = self._state
+        after = advance(before, verb, reply.code)
+        if after is State.CLOSED:
+            self._die()
+            if verb is Verb.QUIT:
+                self._events.append(QuitReceived())
+            return
+        self._state = after
+        if before in IN_TRANSACTION and after not in IN_TRANSACTION and verb is not Verb.END_OF_DATA:
+            self._events.append(TransactionReset())
+
+    def _refuse(self, verb: Verb, reply: Reply) -> None:
+        """A refusal by the engine itself: counted, so that no peer can go on for ever."""
+        self._errors += 1
+        if self._errors > self.config.limits.errors:
+            reply = replies.TOO_MANY_ERRORS
+        self._send(verb, reply)
+
+    def _ask(self, verb: Verb, event: ServerEvent, default: Reply) -> ServerEvent:
+        self._undecided = event
+        self._verb = verb
+        self._default = default
+        return event
+
+    def _accepted(self, event: ServerEvent) -> None:
+        """What a success reply to this event changes beside the state."""
+        match event:
+            case HelloReceived(name, extended):
+                self.client_name = name
+                self.extended = extended
+            case MailReceived():
+                self.transaction = Transaction(event)
+            case RcptReceived():
+                self.transaction.add(event)
+            case BodyStarted():
+                self.transaction.start_body(self.config)
+            case MessageReceived():
+                self._errors = 0
+                self._idle = 0
+            case _:
+                pass
+
+    def _end_of_input(self) -> ServerEvent | Pause | None:
+        if not self._eof:
+            return NEED_DATA
+        # [RFC5321-4.1.1.5b] a lost connection is QUIT; what was incomplete is void.
+        self._die()
+        return None
+
+    @property
+    def unread(self) -> int:
+        """Octets received and not yet looked at."""
+        return len(self._buffer)
+
+    # ---- reading: one method for each kind of state, None means: look again ----
+
+    def _read_greeting(self) -> ServerEvent:
+        greeting = Reply(220, f"{self.config.hostname} {self.config.greeting}")
+        return self._ask(Verb.CONNECT, ConnectionOpened(), greeting)
+
+    def _read_closed(self) -> ServerEvent:
+        return ConnectionClosed()
+
+    def _read_tls(self) -> Pause | None:
+        if self._eof:
+            self._die()
+            return None
+        return PAUSED
+
+    def _read_command(self) -> ServerEvent | Pause | None:
+        config = self.config
+        line = self._lines.next_line(config.line_limit)
+        if isinstance(line, Framing):
+            return self._no_line(line)
+        if self._trace is not None:
+            trace_command(self._trace, line)
+        self._deadline = None
+        if has_control(line):
+            # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
+            self._refuse(Verb.NOOP, replies.BAD_LINE)
+            return None
+        word, argument = split_line(line)
+        verb = _VERBS.get(word)
+        if verb is not Verb.AUTH and len(line) + 2 > config.command_limit:
+            self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
+        elif verb is None:
+            self._unknown(word, argument)
+        elif (refusal := out_of_order(self, verb)) is not None:
+            self._refuse(verb, refusal)
+        elif verb is Verb.AUTH:
+            return self._auth_turn(self._auth.command(argument, tls=self.tls is not None))
+        else:
+            return self._command(verb, argument)
+        return None
+
+    def _command(self, verb: Verb, argument: bytes) -> ServerEvent | None:
+        if verb in IDLE:
+            self._idle += 1
+            if self._idle > self.config.limits.idle_commands:
+                self._send(verb, replies.TOO_MANY_COMMANDS)
+                return None
+        if verb is Verb.RCPT:
+            self.transaction.rcpt_seen = True
+        try:
+            intake = INTAKE[verb](self, argument)
+        except RemoteProtocolError:
+            self._die()
+            raise
+        if isinstance(intake, Ask):
+            return self._ask(verb, intake.event, intake.default)
+        if intake.code < 400:
+            self._send(verb, intake)
+        else:
+            self._refuse(verb, intake)
+        return None
+
+    def _no_line(self, framing: Framing) -> ServerEvent | Pause | None:
+        if framing is INCOMPLETE:
+            return self._end_of_input()
+        if framing is Framing.RUNAWAY:
+            self.close(replies.TOO_MANY_ERRORS)
+        elif framing is Framing.SKIPPED:
+            self._refuse(Verb.NOOP, replies.NOT_IMPLEMENTED)
+        elif self._state is State.AUTH:
+            # [RFC4954-4p] the exchange is over.
+            self._refuse(Verb.AUTH, replies.AUTH_LINE_TOO_LONG)
+        else:
+            self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
+        return None
+
+    def _unknown(self, word: bytes, argument: bytes) -> None:
+        if word != b"BDAT":
+            known = word in UNIMPLEMENTED
+            self._refuse(Verb.NOOP, replies.NOT_IMPLEMENTED if known else replies.NOT_A_COMMAND)
+            return
+        # [RFC3030-2h] read the octets even when refusing, or they run as commands.
+        digits = argument.partition(b" ")[0]
+        maximum = self.config.limits.message_size
+        if not digits.isdigit() or len(digits) > 20 or (maximum is not None and int(digits) > maximum):
+            self.close(replies.BAD_CHUNK)
+        elif int(digits):
+            self._lines.skip(int(digits))
+        else:
+            self._refuse(Verb.NOOP, replies.NOT_IMPLEMENTED)
+
+    def _read_auth_line(self) -> ServerEvent | Pause | None:
+        line = self._lines.next_line(self.config.limits.auth_line)
+        if isinstance(line, Framing):
+            return self._no_line(line)
+        if self._trace is not None:
+            trace_auth_line(self._trace, line)
+        self._deadline = None
+        return self._auth_turn(self._auth.line(line))
+
+    def _auth_turn(self, turn: Turn) -> ServerEvent | None:
+        reply, event = turn
+        if isinstance(event, Authenticated):
+            self.identity = event.identity
+        if reply is None:
+            assert event is not None, "a turn without a reply is a need"
+            return self._ask(Verb.AUTH, event, replies.AUTH_OK)
+        if event is None and reply.code >= 400:
+            self._refuse(Verb.AUTH, reply)
+        else:
+            self._send(Verb.AUTH, reply)
+        return event
+
+    def _read_body(self) -> ServerEvent | Pause | None:
+        data = self._buffer.take_all()
+        if not data:
+            return self._end_of_input()
+        body = self.transaction.body
+        assert body is not None, "the BODY state has a reader"
+        content, rest = body.read(data)
+        if rest is not None:
+            self._buffer.unread(rest)
+            self._end_of_body(body.size, body.refusal)
+        elif body.earned_time():
+            self._deadline = None
+        return BodyChunk(content) if content else None
+
+    def _end_of_body(self, size: int, refusal: Reply | None) -> None:
+        if self._trace is not None:
+            trace_note(self._trace, f"message data, {size} octets")
+        if refusal is None:
+            event = MessageReceived(self.transaction.envelope, size)
+            self._events.append(self._ask(Verb.END_OF_DATA, event, replies.MESSAGE_OK))
+            return
+        self._send(Verb.END_OF_DATA, refusal)
+        if self._state is not State.CLOSED:
+            self._events.append(TransactionReset())
+
+
+_Reader = Callable[[ServerConnection], ServerEvent | Pause | None]
+
+_READERS: Final[dict[State, _Reader]] = {
+    State.GREETING: ServerConnection._read_greeting,
+    State.REFUSED: ServerConnection._read_command,
+    State.HELLO: ServerConnection._read_command,
+    State.READY: ServerConnection._read_command,
+    State.AUTH: ServerConnection._read_auth_line,
+    State.TLS: ServerConnection._read_tls,
+    State.MAIL: ServerConnection._read_command,
+    State.RCPT: ServerConnection._read_command,
+    State.BODY: ServerConnection._read_body,
+    State.CLOSED: ServerConnection._read_closed,
+}

@@ -1,0 +1,39 @@
+"""The grammar of RFC 5321 section 4.1.2, as bytes and str patterns that the codecs compile.
+
+Nothing here decides policy: a lenient or a strict reading is the codec's choice.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# atext of RFC 5322 section 3.2.3.
+ATEXT: Final = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
+# RFC 6531 section 3.3 adds UTF8-non-ascii to atext, qtextSMTP and sub-domain.
+UTF8: Final = "\u0080-\U0010ffff"
+
+DOT_STRING: Final = re.compile(rf"[{ATEXT}]+(?:\.[{ATEXT}]+)*\Z")
+DOT_STRING_UTF8: Final = re.compile(rf"[{ATEXT}{UTF8}]+(?:\.[{ATEXT}{UTF8}]+)*\Z")
+# [RFC5321-4.1.2g] qtextSMTP is %d32-33 / %d35-91 / %d93-126: no control characters, ever.
+QUOTED_CONTENT: Final = re.compile(r"(?:[ !#-\[\]-~]|\\[ -~])*\Z")
+QUOTED_CONTENT_UTF8: Final = re.compile(rf"(?:[ !#-\[\]-~{UTF8}]|\\[ -~])*\Z")
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+_ULABEL = rf"[A-Za-z0-9{UTF8}](?:[A-Za-z0-9{UTF8}-]*[A-Za-z0-9{UTF8}])?"
+DOMAIN_UTF8: Final = re.compile(rf"{_ULABEL}(?:\.{_ULABEL})*\Z")
+
+# General-address-literal: Standardized-tag ":" 1*dcontent.
+GENERAL_LITERAL: Final = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]:[!-Z^-~]+\Z")
+
+# [RFC5321-4.1.2i] esmtp-keyword and esmtp-value.
+ESMTP_KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
+ESMTP_VALUE: Final = re.compile(r"[!-<>-~]+\Z")
+ESMTP_VALUE_UTF8: Final = re.compile(rf"[!-<>-~{UTF8}]+\Z")
+
+# RFC 4422 section 3.1; either letter case, for input is lenient [RFC4954-8a].
+MECHANISM: Final = re.compile(r"[A-Za-z0-9_-]{1,20}\Z")
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What must never be echoed or logged raw: C0, DEL, C1 (which holds U+0085) and the line separators."""

@@ -1,0 +1,82 @@
+"""The receive buffer: octets in, whole CRLF lines or raw pieces out, in linear time.
+
+A line ends at CRLF and nowhere else [RFC5321-2.3.8a]; what to do with a bare CR or LF inside
+one is its reader's decision.
+"""
+
+from __future__ import annotations
+
+
+class LineTooLong(Exception):
+    """No CRLF within the bound. `discard_line` takes the rest of the line away."""
+
+
+class ReceiveBuffer:
+    """Lines are cut out of `bytes` that only grow when octets arrive in the middle of a line.
+
+    The consumed front is dropped once for each feed, and the place up to which no CRLF was found
+    is remembered, so that neither one-octet feeds nor many lines in one feed cost more than
+    linear time.
+    """
+
+    __slots__ = ("_data", "_searched", "_start")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._start = 0
+        self._searched = 0
+
+    def __len__(self) -> int:
+        return len(self._data) - self._start
+
+    def feed(self, data: bytes) -> None:
+        if self._start:
+            del self._data[: self._start]
+            self._searched = max(0, self._searched - self._start)
+            self._start = 0
+        self._data += data
+
+    def take_line(self, limit: int) -> bytes | None:
+        """The next line without its CRLF; None if it is not complete yet.
+
+        Raises LineTooLong when line and CRLF have, or will have, more than `limit` octets.
+        """
+        start = self._start
+        data = self._data
+        end = data.find(b"\r\n", max(start, self._searched), start + limit)
+        if end < 0:
+            if len(data) - start >= limit:
+                raise LineTooLong
+            # The last octet may be the CR of a CRLF that is still on its way.
+            self._searched = max(start, len(data) - 1)
+            return None
+        self._start = self._searched = end + 2
+        return bytes(data[start:end])
+
+    def discard_line(self) -> bool:
+        """Drop octets up to and with the next CRLF; False (and all is dropped) if it has not come."""
+        end = self._data.find(b"\r\n", self._start)
+        if end < 0:
+            # A trailing CR may be half of the CRLF that ends the line.
+            keep = len(self._data) - (self._data.endswith(b"\r") and len(self) > 0)
+            self._start = self._searched = keep
+            return False
+        self._start = self._searched = end + 2
+        return True
+
+    def take_all(self) -> bytes:
+        data = bytes(self._data[self._start :]) if self._start else bytes(self._data)
+        self.clear()
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Put octets back in front: what a decoder left behind the end of its own part."""
+        if self._start:
+            raise RuntimeError("octets may be put back only right after take_all")
+        self._data[:0] = data
+        self._searched = 0
+
+    def clear(self) -> None:
+        self._data = bytearray()
+        self._start = 0
+        self._searched = 0

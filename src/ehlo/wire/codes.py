@@ -1,0 +1,59 @@
+"""Reply codes, their classes, and enhanced status codes (RFC 5321 section 4.2, RFC 3463)."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import Final
+
+import attrs
+
+
+class ReplyClass(IntEnum):
+    """The first digit of a reply code: all that a client acts on [RFC5321-4.2c]."""
+
+    SUCCESS = 2
+    INTERMEDIATE = 3
+    TRANSIENT = 4
+    PERMANENT = 5
+
+
+CLASS_OF: Final[dict[int, ReplyClass]] = {code: ReplyClass(code // 100) for code in range(200, 600)}
+"""Reply code to class; a code outside 200 to 599 is not in it [RFC5321-4.2e]."""
+
+CLOSING: Final = 421
+"""Ends the session in answer to any command, or to none [RFC5321-3.8d]."""
+
+_ENHANCED = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})(?: +|\Z)")
+
+
+@attrs.frozen(order=True)
+class EnhancedCode:
+    """`class.subject.detail` of RFC 3463 section 2."""
+
+    klass: int
+    subject: int
+    detail: int
+
+    def __str__(self) -> str:
+        return f"{self.klass}.{self.subject}.{self.detail}"
+
+    @classmethod
+    def parse(cls, text: str) -> EnhancedCode:
+        """The code that `text` spells exactly. Raises ValueError."""
+        found = _ENHANCED.fullmatch(text)
+        if found is None or text.endswith(" "):
+            raise ValueError(f"not an enhanced status code: {text!r}")
+        return cls(*map(int, found.groups()))
+
+
+def split_enhanced(code: int, text: str) -> tuple[EnhancedCode | None, str]:
+    """A leading enhanced code of `text`, and what follows it.
+
+    [RFC2034-4g] it counts only if its class is the first digit of the reply code; otherwise it
+    is plain text.
+    """
+    found = _ENHANCED.match(text)
+    if found is None or int(found[1]) != code // 100:
+        return None, text
+    return EnhancedCode(int(found[1]), int(found[2]), int(found[3])), text[found.end() :]

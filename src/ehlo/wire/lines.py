@@ -1,0 +1,75 @@
+"""Command lines out of a ReceiveBuffer, with what is refused consumed to its true end.
+
+An over-long line and the octets of a refused chunk must be read before they are answered, or
+their tail would run as commands.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
+
+
+class Framing(Enum):
+    """What came instead of a line."""
+
+    INCOMPLETE = "incomplete"
+    """More octets are needed."""
+    OVERLONG = "overlong"
+    """A line over the limit ended just now; none of it was kept."""
+    RUNAWAY = "runaway"
+    """An over-long line does not end within the second limit."""
+    SKIPPED = "skipped"
+    """The octets given to `skip` have passed."""
+
+
+INCOMPLETE = Framing.INCOMPLETE
+
+
+class LineReader:
+    """Reads from a buffer that others read from too: it keeps no octets itself."""
+
+    __slots__ = ("_buffer", "_discarded", "_discarding", "_runaway", "_skip")
+
+    def __init__(self, buffer: ReceiveBuffer, runaway: int) -> None:
+        """`runaway`: after so many octets of an over-long line its end is not waited for."""
+        self._buffer = buffer
+        self._runaway = runaway
+        self._discarding = False
+        self._discarded = 0
+        self._skip = 0
+
+    def skip(self, octets: int) -> None:
+        """Throw the next octets away before another line is read."""
+        self._skip = octets
+
+    def next_line(self, limit: int) -> bytes | Framing:
+        """A line without its CRLF; `limit` counts the CRLF."""
+        if self._skip:
+            return self._read_skipped()
+        if self._discarding:
+            return self._discard()
+        try:
+            line = self._buffer.take_line(limit)
+        except LineTooLong:
+            self._discarding = True
+            return self._discard()
+        return INCOMPLETE if line is None else line
+
+    def _discard(self) -> Framing:
+        before = len(self._buffer)
+        ended = self._buffer.discard_line()
+        self._discarded += before - len(self._buffer)
+        if not ended:
+            return Framing.RUNAWAY if self._discarded > self._runaway else INCOMPLETE
+        self._discarding = False
+        self._discarded = 0
+        return Framing.OVERLONG
+
+    def _read_skipped(self) -> Framing:
+        data = self._buffer.take_all()
+        taken = min(self._skip, len(data))
+        self._skip -= taken
+        self._buffer.unread(data[taken:])
+        return INCOMPLETE if self._skip else Framing.SKIPPED

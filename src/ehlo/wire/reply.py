@@ -1,0 +1,194 @@
+"""Replies: the value, its octets, and the parser of what a server sends (RFC 5321 section 4.2).
+
+Text is kept as it came: octets that are not UTF-8 become lone surrogates, so that writing a
+parsed reply gives the same octets again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from ehlo._errors import LocalProtocolError, RemoteProtocolError
+from ehlo._limits import Limits
+from ehlo.wire.abnf import CONTROL
+from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
+from ehlo.wire.codes import CLASS_OF, EnhancedCode, ReplyClass, split_enhanced
+
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
+# [RFC5321-4.5.3.1.5a] 512 octets hold "250-", an enhanced code "5.123.123 ", the text and CRLF.
+_TEXT_ROOM: Final = 512 - 4 - 10 - 2
+
+CHALLENGE: Final = 334
+"""Its text is base64, or prose in front of NTLM: one line up to the limit of AUTH lines."""
+
+
+def _lines(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _enhanced(value: EnhancedCode | str | None) -> EnhancedCode | None:
+    return EnhancedCode.parse(value) if isinstance(value, str) else value
+
+
+@attrs.frozen
+class Reply:
+    """One reply of a server: `Reply(550, "No such user", "5.1.1")`.
+
+    Raises ValueError for a code outside 200 to 599 or an enhanced code of another class.
+    """
+
+    code: int
+    lines: tuple[str, ...] = attrs.field(converter=_lines, default=("",))
+    """The text, one entry a line, without codes."""
+    enhanced: EnhancedCode | None = attrs.field(converter=_enhanced, default=None)
+    _octets: bytes = attrs.field(init=False, repr=False, eq=False, default=b"")
+
+    def __attrs_post_init__(self) -> None:
+        if self.code not in CLASS_OF:
+            raise ValueError(f"{self.code} is not a reply code")
+        if self.enhanced is not None and self.enhanced.klass != self.code // 100:
+            # [RFC2034-4c] the two must agree, or a client cannot tell which to believe.
+            raise ValueError(f"enhanced code {self.enhanced} does not belong to {self.code}")
+
+    @property
+    def reply_class(self) -> ReplyClass:
+        return CLASS_OF[self.code]
+
+    @property
+    def is_success(self) -> bool:
+        return self.code < 300
+
+    @property
+    def is_transient(self) -> bool:
+        return 400 <= self.code < 500
+
+    @property
+    def is_permanent(self) -> bool:
+        return self.code >= 500
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def __str__(self) -> str:
+        enhanced = f"{self.enhanced} " if self.enhanced is not None else ""
+        return CONTROL.sub("?", f"{self.code} {enhanced}{' / '.join(self.lines)}")
+
+    def render(self, *, utf8: bool = False) -> bytes:
+        """The octets to send, CRLF included.
+
+        Text is made safe, never trusted [SEC-INJ-srv-a]: line breaks in it start a new line,
+        other control characters become `?`, and so does what is not ASCII unless `utf8`.
+        """
+        if utf8:
+            return self._write(utf8=True)
+        if not self._octets:
+            # The same few replies are sent over and over: each is written once.
+            object.__setattr__(self, "_octets", self._write(utf8=False))
+        return self._octets
+
+    def _write(self, *, utf8: bool) -> bytes:
+        prefix = f"{self.enhanced} " if self.enhanced is not None else ""
+        # [NTLM-2.2.1.3a] a challenge is one line, however long; an empty one keeps its space.
+        texts = (
+            list(self.lines)
+            if self.code == CHALLENGE
+            else [part for line in self.lines for part in _fold(line, utf8=utf8)]
+        ) or [""]
+        # [RFC2034-4d] every line of a multi-line reply repeats the same enhanced code.
+        last = len(texts) - 1
+        return b"".join(
+            f"{self.code}{' ' if i == last else '-'}{prefix}{text}\r\n".encode("utf-8", "surrogateescape")
+            for i, text in enumerate(texts)
+        )
+
+
+def _fold(line: str, *, utf8: bool) -> list[str]:
+    if line.isascii() and line.isprintable() and len(line) <= _TEXT_ROOM:
+        return [line]
+    if not utf8:
+        line = line.encode("ascii", "replace").decode("ascii")
+    parts: list[str] = []
+    for piece in re.split(r"\r\n|[\r\n]", line):
+        text = CONTROL.sub("?", piece)
+        while len(text.encode("utf-8", "surrogateescape")) > _TEXT_ROOM:
+            # A quarter of the room is safe for any text: no character has more than four octets.
+            room = _TEXT_ROOM if text.isascii() else _TEXT_ROOM // 4
+            cut = text.rfind(" ", 1, room)
+            cut = cut if cut > 0 else room
+            parts.append(text[:cut])
+            text = text[cut:].lstrip(" ")
+        parts.append(text)
+    return parts
+
+
+class ReplyParser:
+    """Takes whole replies out of a ReceiveBuffer; holds the lines of one that is not complete.
+
+    Any text is taken, bounded by `Limits`; a code that is not a code, or that changes inside one
+    reply, raises RemoteProtocolError [RFC5321-4.2.1c].
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._code = b""
+        self._texts: list[bytes] = []
+        self._octets = 0
+
+    @property
+    def in_reply(self) -> bool:
+        """A continuation line came, the last one did not."""
+        return bool(self._texts)
+
+    def next_reply(self, buffer: ReceiveBuffer) -> Reply | None:
+        """The next complete reply, or None until more octets come. Raises RemoteProtocolError."""
+        texts = self._texts
+        while True:
+            try:
+                line = buffer.take_line(self._limits.reply_line)
+            except LineTooLong:
+                raise RemoteProtocolError("reply line is too long") from None
+            if line is None:
+                return None
+            found = _LINE.match(line)
+            # [RFC5321-2.3.8a] a bare CR or LF inside the text would be a line break to others.
+            if found is None or b"\n" in line or b"\r" in line:
+                raise RemoteProtocolError("not a reply line")
+            code, separator, text = found.groups()
+            if not texts:
+                self._code = code
+            elif code != self._code:
+                raise RemoteProtocolError("the code changes within one reply")
+            texts.append(text or b"")
+            self._octets += len(line)
+            # [SEC-INJ-cli-c] checked before more is read: an endless reply stops here.
+            if len(texts) > self._limits.reply_lines or self._octets > self._limits.reply_octets:
+                raise RemoteProtocolError("reply has too many lines or octets")
+            if separator != b"-":
+                self._texts = []
+                self._octets = 0
+                return _assemble(int(code), texts)
+
+
+def _assemble(code: int, raw: list[bytes]) -> Reply:
+    texts = [text.decode("utf-8", "surrogateescape") for text in raw]
+    enhanced, first = split_enhanced(code, texts[0])
+    if enhanced is None:
+        return Reply(code, tuple(texts))
+    # [RFC2034-4h] stripped from each line that repeats it.
+    rest = []
+    for text in texts[1:]:
+        other, stripped = split_enhanced(code, text)
+        rest.append(stripped if other == enhanced else text)
+    return Reply(code, (first, *rest), enhanced)
+
+
+def checked_text(text: str) -> str:
+    """`text` if it can stand in a command or greeting line as it is. Raises LocalProtocolError."""
+    if CONTROL.search(text):
+        raise LocalProtocolError("control character in an argument")
+    return text

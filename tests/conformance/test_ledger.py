@@ -1,0 +1,59 @@
+"""The ledger is well formed, and the checks on its use are able to fail."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.conformance.clauses import (
+    LEVELS,
+    ROLES,
+    TIER_1,
+    Clause,
+    read_clauses,
+    report,
+    unknown_ids,
+)
+
+CLAUSES = read_clauses()
+A = Clause("RFC5321-1a", "client", "MUST", "First.", "RFC 5321 section 1", "reply")
+B = Clause("RFC5321-1b", "server", "MAY", "Second.", "RFC 5321 section 1", "reply")
+C = Clause("RFC4865-1a", "both", "MUST", "Third.", "RFC 4865 section 1", "ext")
+
+
+def test_ids_are_unique_and_well_formed() -> None:
+    repeated = [name for name, count in Counter(clause.id for clause in CLAUSES).items() if count > 1]
+    assert repeated == []
+    assert [c.id for c in CLAUSES if not re.fullmatch(r"[A-Z][A-Z0-9]*(?:-[A-Za-z0-9.]+)+", c.id)] == []
+
+
+def test_fields_hold_what_they_may() -> None:
+    assert [clause.id for clause in CLAUSES if clause.level not in LEVELS] == []
+    assert [clause.id for clause in CLAUSES if clause.role not in ROLES] == []
+    assert [clause.id for clause in CLAUSES if not (clause.summary and clause.source and clause.area)] == []
+
+
+def test_each_group_of_the_first_tier_exists() -> None:
+    assert {clause.group for clause in CLAUSES} >= TIER_1
+
+
+def test_a_field_too_many_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text('[[clause]]\nid = "A-1"\nrole = "both"\nlevel = "MUST"\nnotes = "x"\n')
+    with pytest.raises(TypeError, match="notes"):
+        read_clauses(path)
+
+
+def test_unknown_ids_are_named_with_their_test() -> None:
+    uses = {"test_x": ["RFC5321-1a", "RFC5321-9z"], "test_y": []}
+    assert unknown_ids(uses, [A, B]) == ["test_x: clause 'RFC5321-9z' is not in ledger.toml"]
+    assert unknown_ids({"test_x": ["RFC5321-1b"]}, [A, B]) == []
+
+
+def test_report_counts_tests_and_lists_bare_clauses_of_the_first_tier() -> None:
+    assert report({"test_x": ["RFC5321-1a"], "test_y": ["RFC5321-1a"]}, [A, B, C]) == [
+        "clauses with tests: 1 of 3",
+        "  RFC5321-1a (2): First.",
+        "tier-1 clauses without a test: 1 of 2",
+        "  RFC5321-1b [MAY]: Second.",
+    ]

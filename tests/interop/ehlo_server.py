@@ -1,0 +1,86 @@
+"""`ehlo serve` as a program of its own: started, watched and ended as an administrator would."""
+
+import contextlib
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import attrs
+from tests.interop.processes import PATIENCE, end_group, python_environment, tail
+
+
+@attrs.frozen
+class EhloServer:
+    """A running server: where it listens and what it has stored."""
+
+    port: int
+    ca: Path
+    maildir: Path
+    errors: Path
+    """What it wrote to stderr."""
+    io: str
+    """The binding it runs on."""
+    process: subprocess.Popen[bytes]
+
+    def files(self, *folders: str) -> frozenset[Path]:
+        """The files in the given folders of the maildir."""
+        places = folders or ("new", "cur", "tmp")
+        return frozenset(path for place in places for path in (self.maildir / place).glob("*"))
+
+    def terminate(self) -> int:
+        """Ask the server to end and return its exit status; one that stays is an error."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def serving(top: Path, io: str, options: Sequence[str] = ()) -> Iterator[EhloServer]:
+    """Run `ehlo serve` with a certificate of its own and a maildir below an existing directory."""
+    ca, maildir, errors = top / "ca.pem", top / "maildir", top / "stderr"
+    argv = [sys.executable, "-m", "ehlo_io", "serve", "--self-signed", "--write-ca", str(ca)]
+    argv += ["--user", "alice:secret", "--maildir", str(maildir), "--port", "0", "--io", io, *options]
+    with errors.open("wb") as log:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=python_environment(),
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    lines: queue.Queue[bytes] = queue.Queue()
+    # Read to the end, or a server that prints more than a pipe holds would stop.
+    reader = threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True)
+    reader.start()
+    try:
+        yield EhloServer(_wait_for_port(lines, errors), ca, maildir, errors, io, process)
+        trouble = tail(errors)
+        assert "Traceback" not in trouble, trouble
+    finally:
+        end_group(process)
+        reader.join(PATIENCE)
+        process.stdout.close()
+
+
+def _read_lines(stream: IO[bytes], lines: "queue.Queue[bytes]") -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(b"")
+
+
+def _wait_for_port(lines: "queue.Queue[bytes]", errors: Path) -> int:
+    try:
+        line = lines.get(timeout=PATIENCE)
+    except queue.Empty:
+        raise RuntimeError(f"the server printed nothing in {PATIENCE} seconds\n{tail(errors)}") from None
+    found = re.fullmatch(rb"listening on 127\.0\.0\.1:([0-9]+)\r?\n", line)
+    if found is None:
+        raise RuntimeError(f"the server printed {line!r} instead of where it listens\n{tail(errors)}")
+    return int(found[1])

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+from ehlo.sasl import (
+    Challenge,
+    Done,
+    Identity,
+    MechanismError,
+    Password,
+    Refuse,
+    ServerMechanism,
+    ServerSteps,
+    Step,
+    VerifyPassword,
+    decode_challenge,
+)
+
+
+class Echo(ServerMechanism):
+    name: ClassVar[str] = "ECHO"
+
+    def exchange(self, initial: bytes | None) -> ServerSteps:
+        name: bytes = yield Challenge(b"who")
+        ok = yield VerifyPassword(name.decode(), "p", "")
+        return Done(Identity("a", "a", "ECHO")) if ok is True else Refuse("no")
+
+
+def test_one_step_for_each_call() -> None:
+    echo = Echo()
+    assert echo.start(None) == Challenge(b"who")
+    assert echo.respond(b"a") == VerifyPassword("a", "p", "")
+    assert echo.answer(True) == Done(Identity("a", "a", "ECHO"))
+
+
+@pytest.mark.parametrize("call", ["respond", "answer"])
+def test_nothing_goes_on_before_the_start_or_after_the_end(call: str) -> None:
+    echo = Echo()
+    method: Any = getattr(echo, call)
+    with pytest.raises(RuntimeError):
+        method(b"x")
+    echo.start(None)
+    echo.respond(b"a")
+    echo.answer(True)
+    with pytest.raises(RuntimeError):
+        method(b"x")
+
+
+def test_a_client_line_is_never_taken_for_the_answer_to_a_need() -> None:
+    echo = Echo()
+    echo.start(None)
+    with pytest.raises(RuntimeError):
+        echo.answer(b"a")
+    echo.respond(b"a")
+    with pytest.raises(RuntimeError):
+        echo.respond(b"anything")
+    step: Step = echo.answer(False)
+    assert step == Refuse("no")
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "s3cret" not in repr(Password("u", "s3cret"))
+    assert "s3cret" not in repr(VerifyPassword("u", "s3cret", ""))
+    assert "u" in repr(Password("u", "s3cret"))
+
+
+@pytest.mark.clause("RFC4954-4m")
+@pytest.mark.parametrize("text", [b"NTLM supported", b"YQ", b"YQ==\r", b"Y Q=", b"="])
+def test_a_challenge_that_is_not_base64(text: bytes) -> None:
+    with pytest.raises(MechanismError) as caught:
+        decode_challenge(text)
+    assert text.decode().strip() not in str(caught.value) or text == b"="
+
+
+def test_a_challenge_that_is_base64() -> None:
+    assert decode_challenge(b"YQ==") == b"a"
+    assert decode_challenge(b"") == b""

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from ehlo.sasl import SaslprepError, saslprep
+
+
+@pytest.mark.clause("RFC4013-3a", "RFC4013-2a")
+@pytest.mark.parametrize(
+    ("text", "prepared"),
+    [
+        ("I\u00adX", "IX"),
+        ("user", "user"),
+        ("USER", "USER"),
+        ("\u00aa", "a"),
+        ("\u2168", "IX"),
+        ("a\u00a0b", "a b"),
+        ("", ""),
+    ],
+)
+def test_known_answers(text: str, prepared: str) -> None:
+    assert saslprep(text) == prepared
+
+
+@pytest.mark.clause("RFC4013-3a", "RFC4013-2.3a", "RFC4013-2.4a")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0007",
+        "\x7f",
+        "a\nb",
+        "\u0627\u0031",
+        "\u0627a\u0627",
+        "\ue000",
+        "\ud800",
+        "\ufffe",
+        "\u200e",
+        "\u00ad",
+        "\U000e0001",
+        "\u2ff0",
+    ],
+)
+def test_refused(text: str) -> None:
+    with pytest.raises(SaslprepError) as caught:
+        saslprep(text)
+    assert text not in str(caught.value)
+
+
+@pytest.mark.clause("RFC4013-2.4a")
+def test_right_to_left_from_end_to_end_passes() -> None:
+    assert saslprep("\u0627\u0031\u0628") == "\u0627\u0031\u0628"
+
+
+@pytest.mark.clause("RFC4013-2.5a")
+def test_unassigned_passes_in_a_query_only() -> None:
+    assert saslprep("\U0001f600") == "\U0001f600"
+    with pytest.raises(SaslprepError):
+        saslprep("\U0001f600", stored=True)
