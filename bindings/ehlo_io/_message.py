@@ -1,0 +1,153 @@
+"""The messages that `submit` takes, as sources of octets that are read piece by piece."""
+
+from __future__ import annotations
+
+import copy
+import email.generator
+import email.message
+import email.policy
+import email.utils
+import tempfile
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
+from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
+
+import attrs
+
+import ehlo
+from ehlo.flows import measure
+
+Octets: TypeAlias = bytes | bytearray | memoryview
+Message: TypeAlias = Octets | IO[bytes] | email.message.Message | Iterable[bytes] | AsyncIterable[bytes]
+"""Octets, a binary file, an email message, or pieces of octets."""
+
+_SPOOL = 1024 * 1024
+
+
+@runtime_checkable
+class _File(Protocol):
+    """A binary file; only `read` is needed."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Source(Protocol):
+    """Octets to be read once."""
+
+    def read(self, size: int, /) -> bytes | Awaitable[bytes]:
+        """The next octets, about `size` of them, b"" at the end."""
+
+
+@attrs.frozen
+class Prepared:
+    """A source and what is known of it before it is read."""
+
+    source: Source
+    size: int | None
+    eight_bit: bool | None
+
+
+class _Bytes:
+    def __init__(self, data: bytes) -> None:
+        self._view = memoryview(data)
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        piece = bytes(self._view[self._at : self._at + size])
+        self._at += len(piece)
+        return piece
+
+
+class _Pieces:
+    """An iterable; an empty piece is not its end."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, size: int, /) -> bytes:
+        return next((bytes(piece) for piece in self._pieces if piece), b"")
+
+
+class _AsyncPieces:
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+
+    async def read(self, size: int, /) -> bytes:
+        async for piece in self._pieces:
+            if piece:
+                return bytes(piece)
+        return b""
+
+
+def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> Prepared:
+    """Raises LocalProtocolError for what is no message."""
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        data = bytes(message)
+        facts = measure(data)
+        if facts.bare_newline and refuse_bare:
+            raise ehlo.LocalProtocolError("the message has a bare CR or LF")
+        return Prepared(_Bytes(data), facts.size, facts.eight_bit)
+    if isinstance(message, email.message.Message):
+        return _flatten(message, eight_bit_offered=eight_bit_offered)
+    if isinstance(message, str):
+        raise ehlo.LocalProtocolError("a message is octets, not text: encode it")
+    if isinstance(message, _File):
+        return Prepared(message, _file_size(message), None)
+    if isinstance(message, AsyncIterable):
+        return Prepared(_AsyncPieces(aiter(message)), None, None)
+    if isinstance(message, Iterable):
+        return Prepared(_Pieces(iter(message)), None, None)
+    raise ehlo.LocalProtocolError(f"{type(message).__name__} is no message")
+
+
+def _file_size(file: Any) -> int | None:
+    """Octets from here to the end: an estimate, for newlines may yet be normalised."""
+    try:
+        here = file.tell()
+        end = file.seek(0, 2)
+        file.seek(here)
+    except (OSError, AttributeError):
+        return None
+    return max(0, int(end - here))
+
+
+def _flatten(message: email.message.Message, *, eight_bit_offered: bool) -> Prepared:
+    # Python's generator can write the parts in 7 bits where the server takes no more.
+    policy = message.policy.clone(linesep="\r\n", cte_type="8bit" if eight_bit_offered else "7bit")
+    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 (read by the caller's flow)
+    email.generator.BytesGenerator(spool, policy=policy).flatten(_without_bcc(message))
+    size = spool.tell()
+    spool.seek(0)
+    ascii_only = True
+    while ascii_only and (piece := spool.read(_SPOOL)):
+        ascii_only = piece.isascii()
+    spool.seek(0)
+    return Prepared(spool, size, not ascii_only)
+
+
+def _without_bcc(message: email.message.Message) -> email.message.Message:
+    """[RFC5321-B-a] the blind copies stay blind. The caller's message is left as it is."""
+    stripped = copy.copy(message)
+    for field in ("Bcc", "Resent-Bcc"):
+        del stripped[field]
+    return stripped
+
+
+def addresses_of(message: Message) -> tuple[str, list[str]]:
+    """Sender and recipients by the headers of an email message [RFC5321-B-a].
+
+    Raises LocalProtocolError for other kinds of message, and where there is no sender.
+    """
+    if not isinstance(message, email.message.Message):
+        raise ehlo.LocalProtocolError("sender and recipients can be left out for an email message only")
+    prefix = "Resent-" if "Resent-From" in message else ""
+    senders = _addresses(message, prefix + "Sender") or _addresses(message, prefix + "From")
+    if not senders:
+        raise ehlo.LocalProtocolError("the message names no sender")
+    fields = (prefix + name for name in ("To", "Cc", "Bcc"))
+    found = [address for field in fields for address in _addresses(message, field)]
+    return senders[0], list(dict.fromkeys(found))
+
+
+def _addresses(message: email.message.Message, field: str) -> list[str]:
+    values = [str(value) for value in message.get_all(field, [])]
+    return [address for _, address in email.utils.getaddresses(values) if address]

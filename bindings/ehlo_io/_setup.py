@@ -1,0 +1,244 @@
+"""What the three bindings share beside I/O: arguments to values, before a connection is made."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
+
+import attrs
+
+import ehlo
+from ehlo import flows
+from ehlo_io._message import Message, Prepared, addresses_of, prepare
+from ehlo_io._tls import Channel, client_context
+
+LOGGER = logging.getLogger("ehlo_io")
+
+CONNECT_TIMEOUT = 60.0
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The keyword arguments of `connect`, the same in each binding."""
+
+    auth: ehlo.Password | None
+    """Credentials; None submits without authentication."""
+    tls: ehlo.TlsMode | str | None
+    """starttls (default), implicit (default on port 465), opportunistic or none."""
+    context: ssl.SSLContext | None
+    """None: certificates and names are verified against the system's authorities."""
+    server_name: str | None
+    """The name to verify, where it is not `host`."""
+    client_name: str | None
+    """The argument of EHLO; by default the host's full name, or else its address."""
+    mechanisms: Sequence[str] | None
+    """Only these SASL mechanisms, in this order."""
+    allow_cleartext_auth: bool
+    """Let PLAIN and LOGIN be used without TLS or without a verified certificate."""
+    pipelining: bool
+    """False: wait for each reply, whatever the server offers."""
+    newlines: ehlo.Newlines | str
+    """normalise (default) or refuse: what to do with a bare CR or LF in a message."""
+    limits: ehlo.Limits
+    trace: ehlo.Trace | None
+    """Called with each record of the redacted transcript."""
+    connect_timeout: float
+    """Seconds for making the connection."""
+
+
+class SubmitOptions(TypedDict, total=False):
+    """The keyword arguments of `submit`, the same in each binding."""
+
+    sender: str | ehlo.Mailbox | None
+    """None or "" is the null reverse-path."""
+    recipients: Iterable[str | ehlo.Mailbox | ehlo.Recipient]
+    notify: ehlo.Notify | str | Iterable[str] | None
+    ret: ehlo.Ret | str | None
+    envid: str | ehlo.EnvId | None
+
+
+@attrs.frozen(kw_only=True)
+class ClientSetup:
+    """Everything but the local address, checked."""
+
+    host: str
+    port: int
+    options: ConnectOptions
+    tls: ehlo.TlsMode
+    newlines: ehlo.Newlines
+
+    @classmethod
+    def of(cls, host: str, port: int, options: ConnectOptions) -> ClientSetup:
+        """Raises LocalProtocolError for a wrong argument."""
+        unknown = set(options) - set(ConnectOptions.__annotations__)
+        if unknown:
+            raise TypeError(f"connect() got an unexpected keyword argument {min(unknown)!r}")
+        try:
+            newlines = ehlo.Newlines(options.get("newlines", ehlo.Newlines.NORMALISE))
+        except ValueError:
+            raise ehlo.LocalProtocolError("newlines is normalise or refuse") from None
+        return cls(
+            host=host,
+            port=port,
+            options=options,
+            tls=flows.tls_mode(options.get("tls"), port),
+            newlines=newlines,
+        )
+
+    @property
+    def connect_timeout(self) -> float:
+        return self.options.get("connect_timeout", CONNECT_TIMEOUT)
+
+    def channel(self) -> Channel:
+        context = self.options.get("context")
+        if context is None and self.tls is not ehlo.TlsMode.NONE:
+            context = client_context()
+        return Channel(context, server_side=False)
+
+    def connection(self) -> ehlo.ClientConnection:
+        return ehlo.ClientConnection(
+            limits=self.options.get("limits"), newlines=self.newlines, trace=self.options.get("trace")
+        )
+
+    def session_options(self, local_address: str) -> ehlo.SessionOptions:
+        options = self.options
+        mechanisms = options.get("mechanisms")
+        name = options.get("client_name") or flows.client_name(socket.gethostname(), local_address)
+        return ehlo.SessionOptions(
+            client_name=name,
+            server_name=options.get("server_name") or self.host,
+            tls=self.tls,
+            auth=options.get("auth"),
+            mechanisms=None if mechanisms is None else tuple(mechanisms),
+            allow_cleartext_auth=options.get("allow_cleartext_auth", False),
+        )
+
+
+@attrs.frozen
+class Job:
+    """One submission, ready to run."""
+
+    submission: ehlo.Submission
+    prepared: Prepared
+
+
+class ClientBase:
+    """What a client knows of its session; the bindings add how to run a flow."""
+
+    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection) -> None:
+        self._setup = setup
+        self._conn = conn
+
+    @property
+    def capabilities(self) -> ehlo.Capabilities:
+        """What the server offered in its last EHLO reply."""
+        return self._conn.capabilities
+
+    @property
+    def tls(self) -> ehlo.TLSInfo | None:
+        return self._conn.tls
+
+    def _job(self, message: Message, options: SubmitOptions) -> Job:
+        """Raises LocalProtocolError before anything is sent."""
+        unknown = set(options) - set(SubmitOptions.__annotations__)
+        if unknown:
+            raise TypeError(f"submit() got an unexpected keyword argument {min(unknown)!r}")
+        if "sender" in options and "recipients" in options:
+            sender, recipients = options["sender"], options["recipients"]
+        else:
+            named_sender, named_recipients = addresses_of(message)
+            sender = options.get("sender", named_sender)
+            recipients = options.get("recipients", named_recipients)
+        prepared = prepare(
+            message,
+            eight_bit_offered="8BITMIME" in self._conn.capabilities,
+            refuse_bare=self._setup.newlines is ehlo.Newlines.REFUSE,
+        )
+        envelope = ehlo.envelope(
+            sender,
+            recipients,
+            notify=options.get("notify"),
+            ret=options.get("ret"),
+            envid=options.get("envid"),
+        )
+        submission = ehlo.Submission(
+            envelope=envelope,
+            size=prepared.size,
+            eight_bit=prepared.eight_bit,
+            pipelining=self._setup.options.get("pipelining", True),
+        )
+        return Job(submission, prepared)
+
+
+class ServeOptions(TypedDict, total=False):
+    """The keyword arguments of `serve`, the same in each binding."""
+
+    tls: ssl.SSLContext | None
+    """A server context; without one STARTTLS is not offered."""
+    implicit_tls: bool
+    """TLS from the first octet, as on port 465."""
+    hostname: str | None
+    """What the server calls itself; by default the host's name."""
+    policy: ehlo.SubmissionPolicy
+    limits: ehlo.Limits
+    trace: ehlo.Trace | None
+    """Called with each record of the redacted transcript."""
+
+
+@attrs.frozen(kw_only=True)
+class ServerSetup:
+    """What all connections of a server share."""
+
+    config: ehlo.ServerConfig
+    hooks: flows.Hooks
+    tls: ssl.SSLContext | None
+    implicit_tls: bool
+    trace: ehlo.Trace | None
+
+    @classmethod
+    def of(cls, handler: object, options: ServeOptions) -> ServerSetup:
+        """Raises LocalProtocolError or TypeError for what could never work."""
+        unknown = set(options) - set(ServeOptions.__annotations__)
+        if unknown:
+            raise TypeError(f"serve() got an unexpected keyword argument {min(unknown)!r}")
+        hooks = flows.hooks_of(handler)
+        tls = options.get("tls")
+        implicit = options.get("implicit_tls", False)
+        policy = options.get("policy", ehlo.OXSMTP_2008)
+        hostname = options.get("hostname") or socket.gethostname()
+        mechanisms = flows.mechanisms_of(
+            hooks,
+            target=hostname.partition(".")[0],
+            nonce=lambda: secrets.token_bytes(8),
+            now=lambda: int(time.time()),
+        )
+        if implicit and tls is None:
+            raise ehlo.LocalProtocolError("implicit_tls needs a TLS context")
+        if policy.require_auth and not mechanisms:
+            raise ehlo.LocalProtocolError(
+                "the policy requires authentication and the handler has no on_auth_... hook"
+            )
+        config = ehlo.ServerConfig(
+            hostname=hostname,
+            policy=policy,
+            limits=options.get("limits", ehlo.Limits()),
+            mechanisms=mechanisms,
+            tls_available=tls is not None,
+        )
+        return cls(config=config, hooks=hooks, tls=tls, implicit_tls=implicit, trace=options.get("trace"))
+
+    def flow(self, peer: str | None) -> flows.Flow[None]:
+        conn = ehlo.ServerConnection(self.config, trace=self.trace)
+        return flows.serve(conn, self.hooks, peer=peer, implicit_tls=self.implicit_tls)
+
+    def channel(self) -> Channel:
+        return Channel(self.tls, server_side=True)
+
+
+def log_hook_failure(peer: str | None) -> None:
+    """Call inside `except`: the client hears 451 and nothing else."""
+    LOGGER.exception("a hook of the handler failed (session with %s)", peer)

@@ -1,0 +1,125 @@
+"""TLS without a socket: one layer over `ssl.MemoryBIO` for all three bindings.
+
+A `Channel` stands between a transport and a flow. Before TLS it passes octets through; after
+`start_tls` what arrives belongs to the handshake and then to the TLS records, never to the plaintext
+before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+
+import ehlo
+
+_READ_SIZE = 65536
+
+
+def client_context() -> ssl.SSLContext:
+    """Certificates and names are verified; TLS 1.2 at least."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def server_context(certificate: str, key: str | None = None) -> ssl.SSLContext:
+    """TLS 1.2 at least, no renegotiation. Raises OSError for files that do not load."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+class Channel:
+    """Transport octets on one side, the flow's octets on the other."""
+
+    __slots__ = ("_context", "_in", "_out", "_server_side", "_tls")
+
+    def __init__(self, context: ssl.SSLContext | None, *, server_side: bool) -> None:
+        self._context = context
+        self._server_side = server_side
+        self._tls: ssl.SSLObject | None = None
+        self._in: ssl.MemoryBIO | None = None
+        self._out: ssl.MemoryBIO | None = None
+
+    def start_tls(self, server_hostname: str | None) -> None:
+        if self._context is None:
+            raise ssl.SSLError("there is no TLS context")
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = self._context.wrap_bio(
+            self._in, self._out, server_side=self._server_side, server_hostname=server_hostname
+        )
+
+    def handshake(self, received: bytes | None) -> ehlo.TLSInfo | None:
+        """Go on with the handshake; b"" is the end of the stream, None nothing new.
+
+        Returns None while more is needed. Send `pending()` each time. Raises ssl.SSLError.
+        """
+        assert self._tls is not None, "start_tls comes first"
+        assert self._in is not None, "start_tls makes the buffers"
+        if received:
+            self._in.write(received)
+        elif received is not None:
+            raise ssl.SSLEOFError(ssl.SSLErrorNumber.SSL_ERROR_EOF, "the peer closed the connection")
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return None
+        return self._info(self._tls)
+
+    def _info(self, tls: ssl.SSLObject) -> ehlo.TLSInfo:
+        cipher = tls.cipher()
+        certificate = tls.getpeercert(binary_form=True)
+        checked = tls.context.verify_mode == ssl.CERT_REQUIRED and tls.context.check_hostname
+        return ehlo.TLSInfo(
+            version=tls.version() or "",
+            cipher=cipher[0] if cipher else "",
+            verified=checked and not self._server_side,
+            peer_certificate=certificate,
+            server_certificate=None if self._server_side else certificate,
+        )
+
+    def outgoing(self, data: bytes) -> bytes:
+        """What to write to the transport for `data`."""
+        if self._tls is None:
+            return data
+        self._tls.write(data)
+        return self.pending()
+
+    def pending(self) -> bytes:
+        """TLS octets that wait to be written, whoever caused them."""
+        return b"" if self._out is None else self._out.read()
+
+    def incoming(self, received: bytes) -> bytes | None:
+        """The flow's octets in `received`: b"" at the end of the stream, None when there are none yet."""
+        if self._tls is None:
+            return received
+        assert self._in is not None, "TLS has its buffers"
+        if not received:
+            # Without close_notify, too: what a message is, its own end says, not the stream's.
+            return b""
+        self._in.write(received)
+        return self.buffered()
+
+    def buffered(self) -> bytes | None:
+        """The flow's octets in records that came with the end of the handshake, or earlier."""
+        if self._tls is None:
+            return None
+        pieces = []
+        try:
+            while piece := self._tls.read(_READ_SIZE):
+                pieces.append(piece)
+        except ssl.SSLWantReadError:
+            return b"".join(pieces) or None
+        except ssl.SSLZeroReturnError:
+            pass
+        return b"".join(pieces)
+
+    def closing(self) -> bytes:
+        """close_notify, where there is TLS to end."""
+        if self._tls is None:
+            return b""
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()
+        return self.pending()

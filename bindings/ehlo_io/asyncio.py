@@ -1,0 +1,178 @@
+"""Clients and servers on asyncio (uvloop too)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from functools import partial
+from types import TracebackType
+from typing import Any, Unpack
+
+import ehlo
+from ehlo import flows
+from ehlo_io._asyncio_pump import AsyncioPump
+from ehlo_io._message import Message
+from ehlo_io._setup import (
+    LOGGER,
+    ClientBase,
+    ClientSetup,
+    ConnectOptions,
+    ServeOptions,
+    ServerSetup,
+    SubmitOptions,
+)
+
+GRACE = 5.0
+"""Seconds that open connections get to end when a server stops."""
+
+
+class Client(ClientBase):
+    """An open session, for one task at a time; an `async with` block ends it with QUIT."""
+
+    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: AsyncioPump[Any]) -> None:
+        super().__init__(setup, conn)
+        self._pump = pump
+
+    async def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
+        """Submit one message; see `SubmitOptions`. A message may be an async iterable, too.
+
+        Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
+        accepted, ConnectionFailed or RemoteProtocolError when the session broke.
+        """
+        job = self._job(message, options)
+        result: ehlo.SubmissionResult = await self._pump.run(
+            flows.submit(self._conn, job.submission), job.prepared.source
+        )
+        return result
+
+    async def close(self) -> None:
+        await self._pump.run(flows.close(self._conn))
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Connecting:
+    """What `connect` returns: await it, or enter it with `async with`."""
+
+    def __init__(self, setup: ClientSetup) -> None:
+        self._setup = setup
+        self._client: Client | None = None
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        return self._open().__await__()
+
+    async def _open(self) -> Client:
+        setup = self._setup
+        conn, channel = setup.connection(), setup.channel()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(setup.connect_timeout):
+                _, pump = await loop.create_connection(
+                    lambda: AsyncioPump[Any](channel), setup.host, setup.port
+                )
+        except OSError as error:
+            message = f"no connection to {setup.host} port {setup.port}: {error}"
+            raise ehlo.ConnectionFailed(message) from error
+        await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
+        return Client(setup, conn, pump)
+
+    async def __aenter__(self) -> Client:
+        self._client = await self._open()
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> _Connecting:
+    """Open a session that is ready for messages; see `ConnectOptions`. Await it or enter it.
+
+    Raises LocalProtocolError for a wrong argument; when awaited SessionError or
+    RemoteProtocolError.
+    """
+    return _Connecting(ClientSetup.of(host, port, options))
+
+
+class Server:
+    """A server, running while its `async with` block does."""
+
+    def __init__(self, setup: ServerSetup, host: str, port: int) -> None:
+        self._setup = setup
+        self._host = host
+        self._port = port
+        self._listener: asyncio.Server | None = None
+        self._pumps: set[AsyncioPump[None]] = set()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that the server listens on."""
+        if self._listener is None:
+            raise RuntimeError("the server does not run")
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return host, port
+
+    def _pump(self) -> AsyncioPump[None]:
+        return AsyncioPump(self._setup.channel(), on_made=self._serve)
+
+    def _serve(self, pump: AsyncioPump[None]) -> None:
+        self._pumps.add(pump)
+        pump.closed.add_done_callback(lambda _: self._pumps.discard(pump))
+        done = pump.run(self._setup.flow(pump.peer))
+        done.add_done_callback(partial(self._ended, pump))
+
+    @staticmethod
+    def _ended(pump: AsyncioPump[None], done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            LOGGER.error("a connection ended in an error (session with %s)", pump.peer, exc_info=error)
+            pump.abort()
+
+    async def serve_forever(self) -> None:
+        """Wait until the task is cancelled."""
+        await asyncio.get_running_loop().create_future()
+
+    async def close(self) -> None:
+        """Take no more connections, say goodbye on those that are open, and wait for their end."""
+        if self._listener is None:
+            return
+        self._listener.close()
+        pumps = list(self._pumps)
+        for pump in pumps:
+            pump.stop()
+        if pumps:
+            await asyncio.wait([pump.closed for pump in pumps], timeout=GRACE)
+        for pump in pumps:
+            pump.abort()
+        await self._listener.wait_closed()
+
+    async def __aenter__(self) -> Server:
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._pump, self._host, self._port, backlog=1024)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def serve(
+    handler: object,
+    host: str = "127.0.0.1",
+    port: int = flows.SUBMISSION_PORT,
+    **options: Unpack[ServeOptions],
+) -> Server:
+    """A server to enter with `async with`; see `ServeOptions` and `ehlo.flows.handler`.
+
+    Port 0 is any free port. Raises LocalProtocolError or TypeError for arguments that could never
+    work; entering raises OSError when the address cannot be had.
+    """
+    return Server(ServerSetup.of(handler, options), host, port)

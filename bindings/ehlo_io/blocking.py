@@ -1,0 +1,162 @@
+"""Clients and servers over blocking sockets; a server has one thread for each connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Unpack
+
+import ehlo
+from ehlo import flows
+from ehlo_io._message import Message
+from ehlo_io._setup import (
+    LOGGER,
+    ClientBase,
+    ClientSetup,
+    ConnectOptions,
+    ServeOptions,
+    ServerSetup,
+    SubmitOptions,
+)
+from ehlo_io._socket_pump import SocketPump
+
+GRACE = 5.0
+"""Seconds that open connections get to end when a server stops."""
+
+
+class Client(ClientBase):
+    """An open session. Use it in one thread at a time; a `with` block ends it with QUIT."""
+
+    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: SocketPump) -> None:
+        super().__init__(setup, conn)
+        self._pump = pump
+
+    def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
+        """Submit one message; see `SubmitOptions`.
+
+        Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
+        accepted, ConnectionFailed or RemoteProtocolError when the session broke.
+        """
+        job = self._job(message, options)
+        return self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
+
+    def close(self) -> None:
+        self._pump.run(flows.close(self._conn))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Client:
+    """Open a session that is ready for messages; see `ConnectOptions`.
+
+    Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
+    """
+    setup = ClientSetup.of(host, port, options)
+    conn, channel = setup.connection(), setup.channel()
+    try:
+        sock = socket.create_connection((host, port), setup.connect_timeout)
+    except OSError as error:
+        raise ehlo.ConnectionFailed(f"no connection to {host} port {port}: {error}") from error
+    pump = SocketPump(sock, channel)
+    pump.run(flows.open_session(conn, setup.session_options(sock.getsockname()[0])))
+    return Client(setup, conn, pump)
+
+
+class Server:
+    """A running server. Leaving its `with` block, or `close`, ends it."""
+
+    def __init__(self, setup: ServerSetup, listener: socket.socket) -> None:
+        self._setup = setup
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._pumps: dict[SocketPump, threading.Thread] = {}
+        self._stopping = threading.Event()
+        self._acceptor = threading.Thread(target=self._accept, name="ehlo-accept", daemon=True)
+        self._acceptor.start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that the server listens on."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                sock, peer = self._listener.accept()
+            except OSError as error:
+                if not self._stopping.is_set():
+                    # Out of descriptors, perhaps: others must get to close theirs.
+                    LOGGER.warning("a connection could not be accepted: %s", error)
+                    self._stopping.wait(0.1)
+                continue
+            pump = SocketPump(sock, self._setup.channel(), peer[0])
+            thread = threading.Thread(target=self._serve, args=(pump, peer[0]), daemon=True)
+            with self._lock:
+                self._pumps[pump] = thread
+            thread.start()
+
+    def _serve(self, pump: SocketPump, peer: str) -> None:
+        try:
+            pump.stopping = self._stopping.is_set()
+            pump.run(self._setup.flow(peer))
+        except Exception:
+            LOGGER.exception("a connection ended in an error (session with %s)", peer)
+        finally:
+            pump.sock.close()
+            with self._lock:
+                del self._pumps[pump]
+
+    def close(self) -> None:
+        """Take no more connections, say goodbye on those that are open, and wait for their end."""
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join()
+        with self._lock:
+            open_pumps = dict(self._pumps)
+        for pump in open_pumps:
+            pump.stop()
+        end = time.monotonic() + GRACE
+        for pump, thread in open_pumps.items():
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                pump.abort()
+
+    def serve_forever(self) -> None:
+        """Return when `close` was called, in another thread or a signal handler."""
+        self._stopping.wait()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def serve(
+    handler: object,
+    host: str = "127.0.0.1",
+    port: int = flows.SUBMISSION_PORT,
+    **options: Unpack[ServeOptions],
+) -> Server:
+    """Start a server in threads of its own; see `ServeOptions` and `ehlo.flows.handler`.
+
+    Port 0 is any free port. Raises OSError when the address cannot be had, LocalProtocolError or
+    TypeError for arguments that could never work.
+    """
+    setup = ServerSetup.of(handler, options)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return Server(setup, socket.create_server((host, port), family=family, backlog=1024))
