@@ -123,7 +123,7 @@ def test_nobody_listens(submission: Submission, io: str) -> None:
 
 
 @each_io
-@pytest.mark.parametrize("options", [(), ("--no-chunking",), ("--no-chunking", "--no-pipelining")])
+@pytest.mark.parametrize("options", [(), ("--no-pipelining",)])
 def test_delivers_three_megabytes(
     postfix: Postfix, tmp_path: Path, io: str, options: tuple[str, ...]
 ) -> None:
