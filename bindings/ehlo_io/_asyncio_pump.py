@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
@@ -16,15 +18,26 @@ import ehlo
 from ehlo import flows
 from ehlo_io._clock import DeadlineClock
 from ehlo_io._message import Source
-from ehlo_io._setup import log_hook_failure
+from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import Channel
 
 T = TypeVar("T")
 
-# One buffer for all connections: a callback copies out what it got before it returns, and asyncio's
-# own buffer of 256 KiB for each read costs more than all the rest of a short message.
-_SHARED = memoryview(bytearray(65536))
+_SIZE = 65536
 _MAX_UNREAD = 262144
+_GOODBYE = 2.0
+"""Seconds that the last octets get to leave after a flow's end."""
+
+
+class _Shared(threading.local):
+    # One buffer for all connections of a thread: a callback copies out what it got before it returns,
+    # and asyncio's own buffer of 256 KiB for each read costs more than all the rest of a short
+    # message. Loops in other threads read at the same time, so each has its own.
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(_SIZE))
+
+
+_SHARED = _Shared()
 
 
 class _Waiting:
@@ -41,6 +54,7 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
         self._channel = channel
         self._on_made = on_made
         self._loop = asyncio.get_running_loop()
+        self._buffer = _SHARED.buffer
         self._transport: asyncio.Transport | None = None
         self._clock = DeadlineClock()
         self._flow: flows.Flow[T] | None = None
@@ -54,6 +68,7 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
         self._lost: OSError | None = None
         self._write_paused = False
         self._timer: asyncio.TimerHandle | None = None
+        self._end: asyncio.TimerHandle | None = None
         self._expiry: float | None = None
         self.stopping = False
         self.peer: str | None = None
@@ -71,9 +86,9 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
         return self._done
 
     def stop(self) -> None:
-        """Let a server's flow end at its next `Receive`, or at the one it waits in."""
+        """Let a server's flow end at its next `Receive`, or where it waits for the peer now."""
         self.stopping = True
-        if isinstance(self._action, flows.Receive):
+        if isinstance(self._action, flows.Receive | flows.StartTLS):
             self._step(error=flows.Shutdown())
 
     def abort(self) -> None:
@@ -128,8 +143,8 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
         match action:
             case flows.Receive(deadline):
                 return self._receive(deadline)
-            case flows.Send(data, deadline):
-                return self._send(data, deadline)
+            case flows.Send(data, deadline, and_receive):
+                return self._send(data, deadline, and_receive)
             case flows.Ask(question):
                 return self._call(question)
             case flows.ReadBody(size):
@@ -165,9 +180,15 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
             raise self._lost
         return b"" if self._eof else None
 
-    def _send(self, data: bytes, deadline: ehlo.Deadline | None) -> Any:
+    def _send(self, data: bytes, deadline: ehlo.Deadline | None, and_receive: bool) -> Any:
         self._write(self._channel.outgoing(data))
-        return self._wait(deadline) if self._write_paused else None
+        transport = self._transport
+        if transport is None or not (self._write_paused or transport.is_closing()):
+            return None
+        # A transport whose write failed is closing: `connection_lost` is on its way.
+        if and_receive:
+            transport.resume_reading()
+        return self._wait(deadline)
 
     def _write(self, data: bytes) -> None:
         if self._lost is not None:
@@ -223,12 +244,27 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
         transport = self._transport
         if transport is None or self._lost is not None:
             return None
+        if self._write_paused and not linger:
+            # The peer does not read: what is queued would never leave.
+            transport.abort()
+            return None
         transport.write(self._channel.closing())
         if linger and not self._eof and transport.can_write_eof():
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:
+                # The peer has reset the connection, and the loop has not noticed yet.
+                transport.abort()
+                return None
+            self._unread.clear()
+            transport.resume_reading()
             return self._wait(ehlo.Deadline(ehlo.Wait.QUIT, linger))
-        transport.close()
+        self._end_transport(transport)
         return None
+
+    def _end_transport(self, transport: asyncio.Transport) -> None:
+        transport.close()
+        self._end = self._loop.call_later(_GOODBYE, transport.abort)
 
     # ---- deadlines: one lazy timer ----
 
@@ -265,15 +301,19 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
             self._on_made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _SHARED
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if isinstance(self._action, flows.Close):
             return
-        self._unread.append(bytes(_SHARED[:nbytes]))
+        self._unread.append(bytes(self._buffer[:nbytes]))
         self._unread_size += nbytes
         if self._unread_size > _MAX_UNREAD and self._transport is not None:
-            self._transport.pause_reading()
+            if not isinstance(self._action, flows.Send) or not self._action.and_receive:
+                self._transport.pause_reading()
+            elif self._unread_size > MAX_REPLIES:
+                self._step(error=ConnectionAbortedError("the peer sends without end"))
+                return
         self._resume()
 
     def eof_received(self) -> bool:
@@ -283,10 +323,24 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        if exc is not None and self._on_made is None and not isinstance(self._action, flows.Close):
+            self._rescue()
         self._lost = exc if isinstance(exc, OSError) else ConnectionResetError("the connection is closed")
         if not self.closed.done():
             self.closed.set_result(None)
         self._resume()
+
+    def _rescue(self) -> None:
+        """A write that fails ends asyncio's reading, although a server's last words may be there."""
+        assert self._transport is not None, "it is lost now"
+        sock = self._transport.get_extra_info("socket")
+        # What stands for a socket in another event loop may not have this one.
+        with suppress(OSError, TypeError, AttributeError), sock.dup() as rest:
+            while self._unread_size < _MAX_UNREAD and (data := rest.recv(_SIZE)):
+                self._unread.append(data)
+                self._unread_size += len(data)
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -312,8 +366,8 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
                 case flows.Close():
                     if error is None and not self._eof and self._lost is None:
                         return
-                    if self._transport is not None:
-                        self._transport.close()
+                    if self._transport is not None and self._lost is None:
+                        self._transport.abort() if error else self._end_transport(self._transport)
                     value = None
                 case None | flows.Ask() | flows.ReadBody():
                     return

@@ -46,6 +46,12 @@ class Prepared:
     eight_bit: bool | None
 
 
+def _octets(piece: object) -> bytes:
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)
+    raise ehlo.LocalProtocolError(f"a message is octets, not {type(piece).__name__}")
+
+
 class _Bytes:
     def __init__(self, data: bytes) -> None:
         self._view = memoryview(data)
@@ -64,7 +70,7 @@ class _Pieces:
         self._pieces = pieces
 
     def read(self, size: int, /) -> bytes:
-        return next((bytes(piece) for piece in self._pieces if piece), b"")
+        return next((_octets(piece) for piece in self._pieces if piece), b"")
 
 
 class _AsyncPieces:
@@ -74,8 +80,29 @@ class _AsyncPieces:
     async def read(self, size: int, /) -> bytes:
         async for piece in self._pieces:
             if piece:
-                return bytes(piece)
+                return _octets(piece)
         return b""
+
+
+class _FileOctets:
+    def __init__(self, file: _File) -> None:
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        return _octets(self._file.read(size))
+
+
+class _Spool:
+    """A file of our own; nobody else closes it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        return self._file.read(size)
+
+    def __del__(self) -> None:
+        self._file.close()
 
 
 def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> Prepared:
@@ -90,10 +117,11 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
         return _flatten(message, eight_bit_offered=eight_bit_offered)
     if isinstance(message, str):
         raise ehlo.LocalProtocolError("a message is octets, not text: encode it")
-    if isinstance(message, _File):
-        return Prepared(message, _file_size(message), None)
     if isinstance(message, AsyncIterable):
+        # Before files: those of async libraries are both.
         return Prepared(_AsyncPieces(aiter(message)), None, None)
+    if isinstance(message, _File):
+        return Prepared(_FileOctets(message), _file_size(message), None)
     if isinstance(message, Iterable):
         return Prepared(_Pieces(iter(message)), None, None)
     raise ehlo.LocalProtocolError(f"{type(message).__name__} is no message")
@@ -121,7 +149,7 @@ def _flatten(message: email.message.Message, *, eight_bit_offered: bool) -> Prep
     while ascii_only and (piece := spool.read(_SPOOL)):
         ascii_only = piece.isascii()
     spool.seek(0)
-    return Prepared(spool, size, not ascii_only)
+    return Prepared(_Spool(spool), size, not ascii_only)
 
 
 def _without_bcc(message: email.message.Message) -> email.message.Message:

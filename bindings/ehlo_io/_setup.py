@@ -21,6 +21,10 @@ LOGGER = logging.getLogger("ehlo_io")
 
 CONNECT_TIMEOUT = 60.0
 
+MAX_REPLIES = 16 * 1024 * 1024
+"""Octets that are kept while a flight is sent: more than any server answers, and a bound against
+one that only talks."""
+
 
 class ConnectOptions(TypedDict, total=False):
     """The keyword arguments of `connect`, the same in each binding."""
@@ -77,6 +81,10 @@ class ClientSetup:
         unknown = set(options) - set(ConnectOptions.__annotations__)
         if unknown:
             raise TypeError(f"connect() got an unexpected keyword argument {min(unknown)!r}")
+        try:
+            host.encode("idna")
+        except UnicodeError:
+            raise ehlo.LocalProtocolError("the host is no host name") from None
         try:
             newlines = ehlo.Newlines(options.get("newlines", ehlo.Newlines.NORMALISE))
         except ValueError:

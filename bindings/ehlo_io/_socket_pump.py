@@ -14,24 +14,38 @@ import ehlo
 from ehlo import flows
 from ehlo_io._clock import DeadlineClock
 from ehlo_io._message import Source
-from ehlo_io._setup import log_hook_failure
+from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import Channel
 
 T = TypeVar("T")
 _SIZE = 65536
+# The one that is nearest to the system call and has no descriptor of its own.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class SocketPump:
-    """Performs the actions of flows on one socket."""
+    """Performs the actions of flows on one socket.
 
-    def __init__(self, sock: socket.socket, channel: Channel, peer: str | None = None) -> None:
+    When `wake` becomes readable, who waits for the peer looks whether he shall stop. Shutting the
+    socket down would wake him, too, but he could not tell any more when the peer is done reading.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        channel: Channel,
+        peer: str | None = None,
+        wake: socket.socket | None = None,
+    ) -> None:
         self.sock = sock
-        self.stopping = False
+        self._stopping = False
+        self._wake = wake
         self._channel = channel
         self._peer = peer
         self._clock = DeadlineClock()
         self._received: list[bytes] = []
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self, flow: flows.Flow[T], source: Source | None = None) -> T:
         try:
@@ -54,10 +68,8 @@ class SocketPump:
             raise
 
     def stop(self) -> None:
-        """From another thread: let the flow end at its next `Receive`, or at the one it waits in."""
-        self.stopping = True
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RD)
+        """From another thread: let the flow end at its next `Receive`; for one that waits see `wake`."""
+        self._stopping = True
 
     def abort(self) -> None:
         """From another thread: end the connection at once."""
@@ -98,13 +110,12 @@ class SocketPump:
     def _raw(self, deadline: ehlo.Deadline | None) -> bytes:
         if self._received:
             return self._received.pop(0)
-        if self.stopping:
-            raise flows.Shutdown
         self._wait(deadline)
-        data = self.sock.recv(_SIZE)
-        if self.stopping and not data:
+        if self._wake is not None:
+            self._ready(selectors.EVENT_READ, self._wake)
+        if self._stopping:
             raise flows.Shutdown
-        return data
+        return self.sock.recv(_SIZE)
 
     def _receive(self, deadline: ehlo.Deadline | None) -> bytes:
         data = self._channel.buffered()
@@ -120,27 +131,30 @@ class SocketPump:
         view = memoryview(data)
         while view:
             self._wait(deadline)
-            readable, writable = self._ready()
-            if readable:
+            events = self._ready(selectors.EVENT_READ | selectors.EVENT_WRITE)
+            if events & selectors.EVENT_READ:
                 piece = self.sock.recv(_SIZE)
                 self._received.append(piece)
                 if not piece:
                     raise ConnectionResetError("the peer closed the connection")
-            if writable:
+                if sum(map(len, self._received)) > MAX_REPLIES:
+                    raise ConnectionAbortedError("the peer sends without end")
+            if events & selectors.EVENT_WRITE:
                 self.sock.settimeout(0)
                 with contextlib.suppress(BlockingIOError):
                     view = view[self.sock.send(view) :]
 
-    def _ready(self) -> tuple[bool, bool]:
-        """Wait until the socket can be read or written; which of them it is."""
+    def _ready(self, events: int, wake: socket.socket | None = None) -> int:
+        """Wait for one of these events on the socket, or until `wake` is readable; which it was."""
         timeout = self.sock.gettimeout()
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        with _Selector() as selector:
+            selector.register(self.sock, events)
+            if wake is not None:
+                selector.register(wake, selectors.EVENT_READ)
             ready = selector.select(timeout)
         if not ready:
             raise TimeoutError
-        events = ready[0][1]
-        return bool(events & selectors.EVENT_READ), bool(events & selectors.EVENT_WRITE)
+        return sum(found for key, found in ready if key.fileobj is self.sock)
 
     def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> ehlo.TLSInfo:
         channel = self._channel

@@ -44,12 +44,17 @@ class Channel:
         self._out: ssl.MemoryBIO | None = None
 
     def start_tls(self, server_hostname: str | None) -> None:
+        """Raises ssl.SSLError where there is no context, or for a name that cannot be verified."""
         if self._context is None:
             raise ssl.SSLError("there is no TLS context")
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = self._context.wrap_bio(
-            self._in, self._out, server_side=self._server_side, server_hostname=server_hostname
-        )
+        try:
+            self._tls = self._context.wrap_bio(
+                self._in, self._out, server_side=self._server_side, server_hostname=server_hostname
+            )
+        except ValueError as error:
+            # A name that no certificate can have; encoding it raises UnicodeError, which is one.
+            raise ssl.SSLError(f"no name to verify: {error}") from error
 
     def handshake(self, received: bytes | None) -> ehlo.TLSInfo | None:
         """Go on with the handshake; b"" is the end of the stream, None nothing new.

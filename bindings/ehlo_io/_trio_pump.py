@@ -13,11 +13,13 @@ import ehlo
 from ehlo import flows
 from ehlo_io._clock import DeadlineClock
 from ehlo_io._message import Source
-from ehlo_io._setup import log_hook_failure
+from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import Channel
 
 T = TypeVar("T")
 _SIZE = 65536
+_GOODBYE = 0.1
+"""Seconds that the end of TLS gets to leave; it has no room only if the peer does not read."""
 
 
 class TrioPump:
@@ -114,7 +116,7 @@ class TrioPump:
     async def _send_and_receive(self, data: bytes) -> None:
         failure: trio.BrokenResourceError | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_receiving)
+            nursery.start_soon(self._keep_receiving, nursery.cancel_scope)
             try:
                 await self._stream.send_all(data)
             except trio.BrokenResourceError as error:
@@ -122,14 +124,18 @@ class TrioPump:
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
+        if sum(map(len, self._received)) > MAX_REPLIES:
+            raise ConnectionAbortedError("the peer sends without end")
 
-    async def _keep_receiving(self) -> None:
+    async def _keep_receiving(self, sending: trio.CancelScope) -> None:
+        size = sum(map(len, self._received))
         with suppress(trio.BrokenResourceError):
-            while True:
-                data = bytes(await self._stream.receive_some(_SIZE))
+            while data := bytes(await self._stream.receive_some(_SIZE)):
                 self._received.append(data)
-                if not data:
-                    return
+                size += len(data)
+                if size > MAX_REPLIES:
+                    sending.cancel()
+            self._received.append(data)
 
     async def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> ehlo.TLSInfo:
         channel = self._channel
@@ -146,7 +152,7 @@ class TrioPump:
         return info
 
     async def _close(self, linger: float) -> None:
-        with trio.move_on_after(linger), suppress(OSError, trio.BrokenResourceError):
+        with trio.move_on_after(linger or _GOODBYE), suppress(OSError), _connection_errors():
             await self._stream.send_all(self._channel.closing())
             await self._stream.send_eof()
             while linger and await self._stream.receive_some(_SIZE):

@@ -110,7 +110,8 @@ class Server:
         self._host = host
         self._port = port
         self._listener: asyncio.Server | None = None
-        self._pumps: set[AsyncioPump[None]] = set()
+        self._sessions: dict[AsyncioPump[None], asyncio.Future[None]] = {}
+        self._stopping = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -124,16 +125,24 @@ class Server:
         return AsyncioPump(self._setup.channel(), on_made=self._serve)
 
     def _serve(self, pump: AsyncioPump[None]) -> None:
-        self._pumps.add(pump)
-        pump.closed.add_done_callback(lambda _: self._pumps.discard(pump))
-        done = pump.run(self._setup.flow(pump.peer))
+        if self._stopping:
+            pump.abort()
+            return
+        done = self._sessions[pump] = pump.run(self._setup.flow(pump.peer))
         done.add_done_callback(partial(self._ended, pump))
+        pump.closed.add_done_callback(lambda _: self._forget(pump))
 
-    @staticmethod
-    def _ended(pump: AsyncioPump[None], done: asyncio.Future[None]) -> None:
+    def _ended(self, pump: AsyncioPump[None], done: asyncio.Future[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
             LOGGER.error("a connection ended in an error (session with %s)", pump.peer, exc_info=error)
             pump.abort()
+        self._forget(pump)
+
+    def _forget(self, pump: AsyncioPump[None]) -> None:
+        # A hook may be at work when the connection is gone, and octets on their way after the flow.
+        done = self._sessions.get(pump)
+        if done is not None and done.done() and pump.closed.done():
+            del self._sessions[pump]
 
     async def serve_forever(self) -> None:
         """Wait until the task is cancelled."""
@@ -143,14 +152,19 @@ class Server:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
         if self._listener is None:
             return
+        self._stopping = True
         self._listener.close()
-        pumps = list(self._pumps)
-        for pump in pumps:
+        sessions = dict(self._sessions)
+        for pump in sessions:
             pump.stop()
-        if pumps:
-            await asyncio.wait([pump.closed for pump in pumps], timeout=GRACE)
-        for pump in pumps:
-            pump.abort()
+        if sessions:
+            ends = [*sessions.values(), *(pump.closed for pump in sessions)]
+            try:
+                await asyncio.wait(ends, timeout=GRACE)
+            finally:
+                for pump in sessions:
+                    pump.abort()
+            await asyncio.wait(ends, timeout=GRACE)
         await self._listener.wait_closed()
 
     async def __aenter__(self) -> Server:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
 from typing import Unpack
 
@@ -40,6 +41,8 @@ class Client(ClientBase):
         Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
         accepted, ConnectionFailed or RemoteProtocolError when the session broke.
         """
+        if isinstance(message, AsyncIterable):
+            raise ehlo.LocalProtocolError("an async iterable needs an async client")
         job = self._job(message, options)
         return self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
 
@@ -80,6 +83,7 @@ class Server:
         self._lock = threading.Lock()
         self._pumps: dict[SocketPump, threading.Thread] = {}
         self._stopping = threading.Event()
+        self._wake, self._waker = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept, name="ehlo-accept", daemon=True)
         self._acceptor.start()
 
@@ -99,25 +103,33 @@ class Server:
                     LOGGER.warning("a connection could not be accepted: %s", error)
                     self._stopping.wait(0.1)
                 continue
-            pump = SocketPump(sock, self._setup.channel(), peer[0])
+            pump = SocketPump(sock, self._setup.channel(), peer[0], self._wake)
             thread = threading.Thread(target=self._serve, args=(pump, peer[0]), daemon=True)
             with self._lock:
                 self._pumps[pump] = thread
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                LOGGER.warning("a connection could not be served: %s", error)
+                self._drop(pump)
+
+    def _drop(self, pump: SocketPump) -> None:
+        pump.sock.close()
+        with self._lock:
+            del self._pumps[pump]
 
     def _serve(self, pump: SocketPump, peer: str) -> None:
         try:
-            pump.stopping = self._stopping.is_set()
             pump.run(self._setup.flow(peer))
         except Exception:
             LOGGER.exception("a connection ended in an error (session with %s)", peer)
         finally:
-            pump.sock.close()
-            with self._lock:
-                del self._pumps[pump]
+            self._drop(pump)
 
     def close(self) -> None:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -127,11 +139,13 @@ class Server:
             open_pumps = dict(self._pumps)
         for pump in open_pumps:
             pump.stop()
-        end = time.monotonic() + GRACE
-        for pump, thread in open_pumps.items():
-            thread.join(max(0.0, end - time.monotonic()))
-            if thread.is_alive():
-                pump.abort()
+        self._waker.close()
+        _join(open_pumps.values())
+        for pump in open_pumps:
+            pump.abort()
+        # A thread that a hook holds longer stays behind.
+        _join(open_pumps.values())
+        self._wake.close()
 
     def serve_forever(self) -> None:
         """Return when `close` was called, in another thread or a signal handler."""
@@ -144,6 +158,12 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _join(threads: Iterable[threading.Thread]) -> None:
+    end = time.monotonic() + GRACE
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 def serve(

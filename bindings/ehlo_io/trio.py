@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any, Unpack
 
@@ -109,7 +109,10 @@ class Server:
         self._listeners: list[trio.SocketListener] = []
         self._pumps: set[TrioPump] = set()
         self._stack = AsyncExitStack()
+        # Cancelling the block is no reason to break off without a goodbye: `__aexit__` ends it all.
+        self._running = trio.CancelScope(shield=True)
         self._accepting = trio.CancelScope()
+        self._ended = trio.Event()
         self._idle = trio.Event()
 
     @property
@@ -121,8 +124,10 @@ class Server:
         return host, port
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        name = stream.socket.getpeername()
-        peer = str(name[0]) if isinstance(name, tuple) else None
+        peer = None
+        with suppress(OSError):
+            # A client that is gone already has no name.
+            peer = str(stream.socket.getpeername()[0])
         pump = TrioPump(stream, self._setup.channel(), peer)
         self._pumps.add(pump)
         try:
@@ -135,9 +140,12 @@ class Server:
             if not self._pumps:
                 self._idle.set()
 
-    async def _accept(self, nursery: trio.Nursery) -> None:
-        with self._accepting:
-            await trio.serve_listeners(self._serve, self._listeners, handler_nursery=nursery)
+    async def _run(self) -> None:
+        with self._running:
+            async with trio.open_nursery() as nursery:
+                with self._accepting:
+                    await trio.serve_listeners(self._serve, self._listeners, handler_nursery=nursery)
+        self._ended.set()
 
     async def serve_forever(self) -> None:
         """Wait until the task is cancelled."""
@@ -156,8 +164,7 @@ class Server:
     async def __aenter__(self) -> Server:
         self._listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=1024)
         nursery = await self._stack.enter_async_context(trio.open_nursery())
-        self._stack.callback(nursery.cancel_scope.cancel)
-        nursery.start_soon(self._accept, nursery)
+        nursery.start_soon(self._run)
         return self
 
     async def __aexit__(
@@ -165,6 +172,9 @@ class Server:
     ) -> None:
         # What the block raised is not the nursery's, and would come out of it in a group.
         await self.close()
+        self._running.cancel()
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()
         await self._stack.aclose()
 
 

@@ -1,0 +1,74 @@
+"""Options and helpers that more than one command uses."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+import ehlo
+from ehlo_io._tls import client_context
+from ehlo_io.cli.exits import Failure
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+IO = ("asyncio", "trio", "blocking")
+
+
+class File(click.Path):
+    """A file that is there and can be read."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+def io_option(command: F) -> F:
+    return click.option(
+        "--io",
+        type=click.Choice(IO),
+        default="asyncio",
+        show_default=True,
+        help="What the program does its input and output with.",
+    )(command)
+
+
+def ca_option(command: F) -> F:
+    return click.option(
+        "--ca",
+        type=File(),
+        metavar="FILE",
+        help="Trust the authorities in this PEM file, and no others.",
+    )(command)
+
+
+def transcript_option(command: F) -> F:
+    return click.option(
+        "--transcript", is_flag=True, help="Show the dialogue on stderr, without its secrets."
+    )(command)
+
+
+def trust(ca: Path | None) -> ssl.SSLContext:
+    """A client's context that trusts the authorities in a file, or those of the system."""
+    if ca is None:
+        return client_context()
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise Failure(f"no certificate can be read from {ca}: {reason(error)}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, without the number."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def trace_to_stderr(record: ehlo.WireRecord) -> None:
+    """One line for each record, in one piece: connections share stderr."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(str(record), err=True)

@@ -1,0 +1,248 @@
+"""`ehlo submit`: one message to one server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import attrs
+import click
+
+import ehlo
+from ehlo_io._setup import ConnectOptions, SubmitOptions
+from ehlo_io.cli.common import File, ca_option, io_option, reason, trace_to_stderr, transcript_option, trust
+from ehlo_io.cli.exits import Exit, Failure, complain, printable, status_of, status_of_result
+from ehlo_io.cli.message_file import MessageFile, progress_of
+from ehlo_io.cli.sessions import SESSIONS, Attempt
+from ehlo_io.cli.urls import ServerUrl, server_url
+
+PASSWORD_VARIABLE: Final = "EHLO_PASSWORD"  # noqa: S105 (its name, not its value)
+# [RFC5321-4.1.2d] a quoted local part may hold commas.
+_ADDRESS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+')
+
+
+@attrs.frozen(kw_only=True)
+class Arguments:
+    """The command line."""
+
+    server: ServerUrl
+    sender: str
+    to: tuple[str, ...]
+    file: str
+    password_file: Path | None
+    auth: tuple[str, ...]
+    tls: str | None
+    ca: Path | None
+    allow_cleartext_auth: bool
+    notify: str | None
+    ret: str | None
+    envid: str | None
+    no_pipelining: bool
+    io: str
+    transcript: bool
+    json: bool
+
+
+@click.command()
+@click.option(
+    "--server", callback=server_url, required=True, metavar="URL", help="SCHEME://[USER@]HOST[:PORT]"
+)
+@click.option("--from", "sender", required=True, metavar="ADDRESS", help="The sender; <> for none.")
+@click.option("--to", required=True, multiple=True, metavar="ADDRESS[,...]", help="[repeatable]")
+@click.option("--password-file", type=File(), help="The password is its first line.")
+@click.option("--auth", multiple=True, metavar="MECHANISM", help="Only this one.  [repeatable]")
+@click.option(
+    "--tls",
+    type=click.Choice([mode.value for mode in ehlo.TlsMode]),
+    help="[default: implicit for submissions, smtps and port 465, else starttls]",
+)
+@ca_option
+@click.option("--allow-cleartext-auth", is_flag=True, help="Show the password where nothing protects it.")
+@click.option("--notify", metavar="WHEN", help="success,failure,delay or some of them, or never.")
+@click.option("--ret", type=click.Choice(["full", "hdrs"]), help="What a report returns of the message.")
+@click.option("--envid", metavar="ID", help="The name of the message in reports.")
+@click.option("--no-pipelining", is_flag=True, help="Wait for each reply.")
+@io_option
+@transcript_option
+@click.option("--json", is_flag=True, help="Print one JSON object.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True), default="-")
+@click.pass_context
+def submit(context: click.Context, /, **given: Any) -> None:
+    """Submit FILE, or the standard input, as one message.
+
+    The password for USER is the first line of --password-file, or the value of EHLO_PASSWORD, or asked
+    for on a terminal.
+
+    Exit status: 0 accepted for all, 65 bad data, 67 recipient refused, 69 unavailable, 75 temporary,
+    76 protocol error, 77 authentication refused; 2 wrong usage.
+    """
+    context.exit(_submit(Arguments(**given)))
+
+
+def _submit(arguments: Arguments) -> int:
+    url = arguments.server
+    try:
+        envelope = ehlo.envelope(
+            "" if arguments.sender == "<>" else arguments.sender,
+            list(addresses(arguments.to)),
+            notify=arguments.notify,
+            ret=arguments.ret,
+            envid=arguments.envid,
+        )
+    except ehlo.LocalProtocolError as error:
+        raise Failure(str(error), Exit.BAD_DATA) from None
+    if not envelope.recipients:
+        raise Failure("there are no recipients", Exit.BAD_DATA)
+    attempt = Attempt()
+    report = Report(envelope)
+    submit_options = SubmitOptions(
+        sender=envelope.reverse_path,
+        recipients=envelope.recipients,
+        ret=arguments.ret,
+        envid=arguments.envid,
+    )
+    options = _connect_options(arguments)
+    try:
+        with _message(arguments) as message:
+            session = SESSIONS[arguments.io]
+            report.result = session(url.host, url.port, options, message, submit_options, attempt)
+            report.status = status_of_result(report.result)
+    except ehlo.Error as error:
+        report.status = status_of(error, connected=attempt.connected)
+        report.error = str(error)
+        if isinstance(error, ehlo.SubmissionFailed):
+            report.result = error.result
+    if arguments.json:
+        report.print_json()
+    else:
+        report.print_lines()
+    return int(report.status)
+
+
+def addresses(given: tuple[str, ...]) -> Iterator[str]:
+    """Each address of arguments that may be lists."""
+    for text in given:
+        for address in _ADDRESS.findall(text):
+            stripped = address.strip()
+            if stripped:
+                yield stripped
+
+
+@contextlib.contextmanager
+def _message(arguments: Arguments) -> Iterator[IO[bytes]]:
+    with contextlib.ExitStack() as stack:
+        if arguments.file == "-":
+            message = MessageFile(sys.stdin.buffer, "the standard input")
+        else:
+            try:
+                file = stack.enter_context(Path(arguments.file).open("rb"))
+            except OSError as error:
+                raise Failure(f"{arguments.file}: {reason(error)}", Exit.BAD_DATA) from None
+            message = MessageFile(file, arguments.file)
+            stack.enter_context(progress_of(message, wanted=not arguments.transcript))
+        # It has what a binding needs of a file.
+        yield cast("IO[bytes]", message)
+
+
+# ---- arguments to values ----
+
+
+def _connect_options(arguments: Arguments) -> ConnectOptions:
+    url = arguments.server
+    tls = ehlo.TlsMode(arguments.tls) if arguments.tls else url.tls
+    if arguments.auth and url.username is None:
+        raise click.UsageError("--auth needs the user's name in the URL of --server")
+    options = ConnectOptions(
+        tls=tls,
+        context=trust(arguments.ca),
+        auth=None if url.username is None else ehlo.Password(url.username, _password(arguments, url)),
+        mechanisms=arguments.auth or None,
+        allow_cleartext_auth=arguments.allow_cleartext_auth,
+        pipelining=not arguments.no_pipelining,
+    )
+    if arguments.transcript:
+        options["trace"] = trace_to_stderr
+    return options
+
+
+def _password(arguments: Arguments, url: ServerUrl) -> str:
+    if arguments.password_file is not None:
+        try:
+            with arguments.password_file.open(encoding="utf-8", newline="\n") as file:
+                password = file.readline().rstrip("\r\n")
+        except OSError as error:
+            raise Failure(f"{arguments.password_file}: {reason(error)}") from None
+        except UnicodeDecodeError:
+            raise Failure(f"{arguments.password_file}: not UTF-8") from None
+    else:
+        password = os.environ.get(PASSWORD_VARIABLE, "")
+        if not password and sys.stdin.isatty():
+            password = click.prompt(
+                f"Password for {printable(url.username or '')} at {url}", hide_input=True, err=True
+            )
+    if not password:
+        raise Failure(f"no password: use --password-file or {PASSWORD_VARIABLE}", Exit.AUTHENTICATION)
+    return password
+
+
+# ---- what became of it ----
+
+
+@attrs.define
+class Report:
+    """What is said at the end."""
+
+    envelope: ehlo.Envelope
+    result: ehlo.SubmissionResult | None = None
+    error: str | None = None
+    status: Exit = Exit.OK
+
+    @property
+    def _outcomes(self) -> tuple[ehlo.Outcome, ...]:
+        if self.result is not None:
+            return self.result.outcomes
+        return tuple(ehlo.Outcome(recipient.path, False, None) for recipient in self.envelope.recipients)
+
+    def print_lines(self) -> None:
+        """What was accepted on stdout, what was not on stderr."""
+        if self.result is None:
+            complain(self.error or "nothing was submitted")
+            return
+        for outcome in self.result.outcomes:
+            if outcome.accepted:
+                click.echo(printable(f"{outcome.recipient}: accepted: {outcome.reply}"))
+            else:
+                complain(f"{outcome.recipient}: refused: {outcome.reply or 'not asked for'}")
+        for keyword in self.result.dropped:
+            complain(f"{keyword} was left out: the server does not offer its extension")
+
+    def print_json(self) -> None:
+        if self.error is not None:
+            complain(self.error)
+        result = self.result
+        report = {
+            "status": int(self.status),
+            "error": self.error,
+            "reply": _text(result.reply) if result else None,
+            "dropped": list(result.dropped) if result else [],
+            "recipients": [
+                {
+                    "address": str(outcome.recipient),
+                    "accepted": outcome.accepted,
+                    "temporary": outcome.temporary,
+                    "reply": _text(outcome.reply),
+                }
+                for outcome in self._outcomes
+            ],
+        }
+        click.echo(json.dumps(report, indent=2))
+
+
+def _text(reply: ehlo.Reply | None) -> str | None:
+    return None if reply is None else str(reply)

@@ -1,0 +1,100 @@
+"""Where a server is: `submission://USER@HOST:PORT` and its kin."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import attrs
+import click
+
+import ehlo
+from ehlo import flows
+
+
+@attrs.frozen
+class Scheme:
+    port: int
+    tls: ehlo.TlsMode | None
+    """None: as the port has it."""
+
+
+# RFC 8314 section 7.3: submissions is the service on 465; smtps is its name of old.
+SCHEMES: Final = MappingProxyType(
+    {
+        "submission": Scheme(flows.SUBMISSION_PORT, None),
+        "submissions": Scheme(flows.SUBMISSIONS_PORT, ehlo.TlsMode.IMPLICIT),
+        "smtps": Scheme(flows.SUBMISSIONS_PORT, ehlo.TlsMode.IMPLICIT),
+        "smtp": Scheme(25, None),
+    }
+)
+
+
+@attrs.frozen
+class ServerUrl:
+    host: str
+    port: int
+    tls: ehlo.TlsMode
+    """What the scheme asks for."""
+    username: str | None
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> ServerUrl:
+        """Raises ValueError with a text that never repeats the URL: a password may be in it."""
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise ValueError("the host or the port of the URL is wrong") from None
+        scheme = SCHEMES.get(parts.scheme)
+        if scheme is None or not text.lower().startswith(f"{parts.scheme}://"):
+            raise ValueError(f"a server is SCHEME://[USER@]HOST[:PORT]; schemes: {', '.join(SCHEMES)}")
+        host = _host(parts)
+        if port is None:
+            port = scheme.port
+        elif not port:
+            raise ValueError("port 0 is no port of a server")
+        tls = scheme.tls or flows.tls_mode(None, port)
+        return cls(host, port, tls, _username(parts))
+
+
+def _host(parts: SplitResult) -> str:
+    host = unquote(parts.hostname or "")
+    if not is_host(host):
+        raise ValueError("the URL names no host")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("a server's URL ends with its host and port")
+    return host
+
+
+def is_host(text: str) -> bool:
+    """Whether a resolver can be asked for it: it would not answer, but raise."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(text) and text.isprintable() and " " not in text
+
+
+def _username(parts: SplitResult) -> str | None:
+    if parts.password is not None:
+        # Anybody on the machine can read the arguments of a program.
+        raise ValueError("a password has no place in a URL: use --password-file or EHLO_PASSWORD")
+    if not parts.username:
+        return None
+    try:
+        return unquote(parts.username, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("the user name in the URL is not UTF-8") from None
+
+
+def server_url(context: click.Context, parameter: click.Parameter, value: str) -> ServerUrl:
+    """The callback of an option or argument that is a server's URL."""
+    try:
+        return ServerUrl.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
