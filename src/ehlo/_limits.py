@@ -35,8 +35,8 @@ class Limits:
     """[RFC5321-4.5.3.1.8a] 100 at least; further ones get 452 4.5.3."""
 
     errors: int = 20
-    """[SEC-INJ-srv-c] commands that the engine itself refused since the last accepted message; one
-    more is answered with 421 and the connection ends."""
+    """[SEC-INJ-srv-c] commands that the engine itself refused, and AUTH that could not be decided, since
+    the last accepted message; one more is answered with 421 and the connection ends."""
 
     idle_commands: int = 1000
     """Commands that do no work (NOOP, RSET, VRFY, HELP, EHLO ...) since the last accepted message."""

@@ -18,12 +18,8 @@ _BEFORE_TLS: Final = frozenset({Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb
 _NEED_AUTH: Final = frozenset({Verb.MAIL, Verb.VRFY, Verb.EXPN})
 
 # [RFC4409-7c] [RFC5321-F.6a] known, and never to be had on a submission service.
-UNIMPLEMENTED: Final = frozenset({b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML", b"BURL"})
-
-IDLE: Final = frozenset(
-    {Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.MAIL}
-)
-"""Verbs that may be repeated for ever without a message coming of it."""
+# BDAT belongs to CHUNKING, which is not offered.
+_UNIMPLEMENTED: Final = frozenset({b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML", b"BURL", b"BDAT"})
 
 
 class Facts(Protocol):
@@ -31,7 +27,9 @@ class Facts(Protocol):
 
     config: ServerConfig
     tls: TLSInfo | None
+    tls_refused: bool
     identity: Identity | None
+    asserted: Identity | None
     transaction: Transaction
 
     @property
@@ -42,16 +40,27 @@ def out_of_order(facts: Facts, verb: Verb) -> Reply | None:
     """The reply to a verb that may not come now, or None."""
     state, policy = facts.state, facts.config.policy
     if state is State.REFUSED and verb is not Verb.QUIT:
-        # [RFC5321-3.1b] after a refused greeting; [RFC3207-4.1c] after TLS judged too weak.
-        return replies.BAD_SEQUENCE if facts.tls is None else replies.TLS_TOO_WEAK
+        return _only_quit(facts)
     if policy.require_tls and facts.tls is None and state is not State.HELLO and verb not in _BEFORE_TLS:
         return replies.TLS_REQUIRED
     # [RFC4954-4b] a second AUTH is out of sequence, too.
-    if verb not in ALLOWED[state] or (verb is Verb.AUTH and facts.identity is not None):
+    if verb not in ALLOWED[state] or (verb is Verb.AUTH and facts.identity is not facts.asserted):
         return _bad_sequence(facts, verb)
     if policy.require_auth and facts.identity is None and verb in _NEED_AUTH:
         return replies.AUTH_REQUIRED
     return None
+
+
+def unknown_command(facts: Facts, word: bytes) -> Reply:
+    """The reply to a word that is no verb of ours."""
+    if facts.state is State.REFUSED:
+        return _only_quit(facts)
+    return replies.NOT_IMPLEMENTED if word in _UNIMPLEMENTED else replies.NOT_A_COMMAND
+
+
+def _only_quit(facts: Facts) -> Reply:
+    # [RFC5321-3.1b] after a refused greeting; [RFC3207-4.1c] after TLS judged too weak.
+    return replies.TLS_TOO_WEAK if facts.tls_refused else replies.BAD_SEQUENCE
 
 
 def _bad_sequence(facts: Facts, verb: Verb) -> Reply:

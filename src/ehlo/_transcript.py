@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from ehlo._commands import Verb
-from ehlo.wire.abnf import CONTROL
+from ehlo.wire.abnf import CONTROL, MECHANISM
 
 REDACTED = "***"
 _VERBS = frozenset(verb.value.encode() for verb in Verb if verb.value.isupper())
@@ -45,8 +45,11 @@ def trace_command(trace: Trace, line: bytes) -> None:
     verb, _, rest = line.partition(b" ")
     if verb.upper() == b"AUTH":
         mechanism, space, _ = rest.partition(b" ")
-        shown = line if not space else b"AUTH " + mechanism + b" " + REDACTED.encode()
-        trace(WireRecord("C", _escape(shown[:64])))
+        name = mechanism.decode("ascii", "replace")
+        # A client that forgets the mechanism puts its response there, and base64 is of mixed case.
+        plain = MECHANISM.match(name) and (name.isupper() or name.islower())
+        shown = name if plain else REDACTED
+        trace(WireRecord("C", f"AUTH {shown} {REDACTED}" if space else f"AUTH {shown}"))
     elif verb.upper() in _VERBS:
         trace(WireRecord("C", _escape(line)))
     else:

@@ -89,6 +89,7 @@ class ClientConnection:
         self._state = State.GREETING
         self._expected_state = State.GREETING
         self._challenged = False
+        self._unasked = False
         self._eof = False
         self._deadline: Deadline | None = None
         self._encoder = DotEncoder(newlines)
@@ -140,12 +141,19 @@ class ClientConnection:
         self._queue(command, line)
 
     def _queue(self, command: Command, octets: bytes) -> None:
+        self._check_unasked()
         self._out.append(octets)
         self._in_flight.append(command)
         verb = command.verb
         self._expected_state = advance(self._expected_state, verb, _EXPECTED.get(verb, 250))
         if len(self._in_flight) == 1:
             self._deadline = None
+
+    def _check_unasked(self) -> None:
+        # What is there before anything was asked answers nothing, and must not pass for the reply to
+        # what is sent now.
+        if (not self._in_flight or self._challenged) and (len(self._buffer) or self._parser.in_reply):
+            self._unasked = True
 
     def _check_group(self, verb: Verb) -> None:
         if not self._in_flight:
@@ -182,6 +190,7 @@ class ClientConnection:
     def _auth_line(self, line: bytes) -> None:
         if not self._challenged:
             raise LocalProtocolError("there is no challenge to answer")
+        self._check_unasked()
         self._challenged = False
         self._deadline = None
         if self._trace is not None:
@@ -214,9 +223,7 @@ class ClientConnection:
 
     def data_to_send(self) -> bytes:
         """The queued octets, in order; they are the caller's now."""
-        if not self._out:
-            return b""
-        data = b"".join(self._out) if len(self._out) > 1 else self._out[0]
+        data = b"".join(self._out)
         self._out.clear()
         return data
 
@@ -240,13 +247,14 @@ class ClientConnection:
         Raises RemoteProtocolError; the connection is then closed.
         """
         if self._state is State.CLOSED:
+            self._buffer.clear()
             return ConnectionClosed()
         if self._challenged or (self._state is State.TLS and not self._eof):
             return PAUSED
         try:
             reply = self._parser.next_reply(self._buffer)
         except RemoteProtocolError:
-            self._state = State.CLOSED
+            self._end()
             raise
         if reply is not None:
             if self._trace is not None:
@@ -255,7 +263,7 @@ class ClientConnection:
             return self._take_reply(reply)
         if not self._eof:
             return NEED_DATA
-        self._state = State.CLOSED
+        self._end()
         return ConnectionClosed()
 
     @property
@@ -270,6 +278,8 @@ class ClientConnection:
                     self._deadline = Deadline(Wait.GREETING, limits.greeting_timeout)
                 case None if self._state is State.BODY:
                     self._deadline = Deadline(Wait.BLOCK, limits.block_timeout)
+                case None if self._state is State.TLS:
+                    self._deadline = Deadline(Wait.HANDSHAKE, limits.tls_timeout)
                 case Data():
                     self._deadline = Deadline(Wait.DATA_START, limits.data_timeout)
                 case EndOfData():
@@ -299,8 +309,11 @@ class ClientConnection:
         self._offered = ()
         self.authenticated = False
 
+    def _end(self) -> None:
+        self._state = self._expected_state = State.CLOSED
+
     def _fail(self, message: str) -> NoReturn:
-        self._state = State.CLOSED
+        self._end()
         raise RemoteProtocolError(message)
 
     def _take_reply(self, reply: Reply) -> ClientEvent:
@@ -309,7 +322,7 @@ class ClientConnection:
                 self._fail("a greeting cannot be an intermediate reply")
             self._state = self._expected_state = advance(State.GREETING, Verb.CONNECT, reply.code)
             return GreetingReceived(reply)
-        if not self._in_flight:
+        if not self._in_flight or self._unasked:
             return self._unsolicited(reply)
         command = self._in_flight[0]
         if reply.code == CHALLENGE and isinstance(command, Auth):
@@ -320,14 +333,14 @@ class ClientConnection:
         self._in_flight.popleft()
         self._state = advance(self._state, command.verb, reply.code)
         event = self._answered(command, reply)
-        if not self._in_flight:
+        if not self._in_flight or self._state is State.CLOSED:
             self._expected_state = self._state
         return event
 
     def _unsolicited(self, reply: Reply) -> ClientEvent:
         # A server may give up on a message in the middle. There is no way back in step but to close.
         if reply.code == CLOSING or (self._state is State.BODY and reply.code >= 400):
-            self._state = State.CLOSED
+            self._end()
             return Disconnecting(reply)
         self._fail("a reply that answers no command")
 
@@ -336,7 +349,7 @@ class ClientConnection:
             self._fail("a challenge of several lines")
         self._state = advance(self._state, Verb.AUTH, CHALLENGE)
         self._challenged = True
-        return AuthChallenge(reply.lines[0].encode("utf-8", "surrogateescape"))
+        return AuthChallenge(reply.text.encode("utf-8", "surrogateescape"))
 
     def _answered(self, command: Command, reply: Reply) -> ClientEvent:
         if not reply.is_success and reply.code >= 400:

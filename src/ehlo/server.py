@@ -35,12 +35,13 @@ from ehlo._events import (
     RcptReceived,
     ServerEvent,
     TLSInfo,
+    TlsRequested,
     TransactionReset,
-    Wait,
 )
 from ehlo._exchange import AuthDialogue, Turn
-from ehlo._intake import INTAKE, Ask
-from ehlo._order import IDLE, UNIMPLEMENTED, out_of_order
+from ehlo._intake import INTAKE, Ask, chunk_size
+from ehlo._order import out_of_order, unknown_command
+from ehlo._patience import Patience
 from ehlo._server_config import ServerConfig
 from ehlo._state import IN_TRANSACTION, State, advance
 from ehlo._transaction import Transaction
@@ -55,7 +56,11 @@ _VERBS: Final = {verb.value.encode(): verb for verb in Verb if verb.value.isuppe
 
 
 class ServerConnection:
-    """One connection in the server role; `identity` may be asserted from outside [RFC4409-3.3a]."""
+    """One connection in the server role.
+
+    `identity` is asserted from outside: by the network, a client certificate [RFC4409-3.3a]. It holds
+    through STARTTLS, for the client did not say it, and leaves AUTH open.
+    """
 
     def __init__(
         self, config: ServerConfig, *, identity: Identity | None = None, trace: Trace | None = None
@@ -71,14 +76,14 @@ class ServerConnection:
         self._verb = Verb.CONNECT
         self._default = replies.NOOP_OK
         self._eof = False
-        self._deadline: Deadline | None = None
-        self._errors = 0
-        self._idle = 0
+        self._patience = Patience(config.limits)
         self._auth = AuthDialogue(config)
-        self.identity = identity
+        self.asserted = self.identity = identity
         """Who is authenticated, or None."""
         self.tls: TLSInfo | None = None
         """The TLS in use, or None."""
+        self.tls_refused = False
+        """The TLS in use was judged too weak."""
         self.client_name: str | None = None
         """What the client called itself in its last accepted EHLO or HELO."""
         self.extended = False
@@ -112,9 +117,7 @@ class ServerConnection:
 
     def data_to_send(self) -> bytes:
         """The queued replies, in order; they are the caller's now."""
-        if not self._out:
-            return b""
-        data = b"".join(self._out) if len(self._out) > 1 else self._out[0]
+        data = b"".join(self._out)
         self._out.clear()
         return data
 
@@ -123,15 +126,7 @@ class ServerConnection:
         """What may be waited for, and how long; None while the application is at work."""
         if self._undecided is not None or self._state is State.CLOSED:
             return None
-        if self._deadline is None:
-            limits = self.config.limits
-            body = self._state is State.BODY
-            self._deadline = (
-                Deadline(Wait.BLOCK, limits.block_timeout)
-                if body
-                else Deadline(Wait.COMMAND, limits.idle_timeout)
-            )
-        return self._deadline
+        return self._patience.deadline(self._state)
 
     def next_event(self) -> ServerEvent | Pause:
         """The next event; NEED_DATA: receive more; PAUSED: a decision or TLS is due.
@@ -160,12 +155,15 @@ class ServerConnection:
         self.reply(reply)
 
     def reply(self, reply: Reply) -> None:
-        """Decide the last event. Raises LocalProtocolError for a class the command cannot have."""
+        """Decide the last event. Raises LocalProtocolError for a class the command cannot have, and
+        RemoteProtocolError, as `next_event` does, for plaintext that came behind STARTTLS."""
         event = self._undecided
         if event is None or self._events or isinstance(event, AuthNeed):
             raise LocalProtocolError("no decision is due")
         if reply.code < 400 and reply.reply_class is not self._default.reply_class:
             raise LocalProtocolError(f"{reply.code} is no reply to {self._verb.value}")
+        if isinstance(event, TlsRequested) and reply.code < 400:
+            self._check_behind_tls()
         self._undecided = None
         self._send(self._verb, reply)
         if reply.code < 400:
@@ -179,9 +177,17 @@ class ServerConnection:
         body.refusal = reply
 
     def auth_answer(self, value: object) -> None:
-        """The answer to the need of the last AuthNeed."""
+        """The answer to the need of the last AuthNeed.
+
+        Raises LocalProtocolError for a value that cannot be one; the client then gets 454.
+        """
         self._close_need()
-        following = self._auth_turn(self._auth.answer(value))
+        try:
+            turn = self._auth.answer(value)
+        except LocalProtocolError:
+            self._refuse(Verb.AUTH, replies.AUTH_TEMPORARY)
+            raise
+        following = self._auth_turn(turn)
         if following is not None:
             self._events.append(following)
 
@@ -190,7 +196,7 @@ class ServerConnection:
         if reply.code < 400:
             raise LocalProtocolError("a refusal has a 4yz or 5yz reply")
         self._close_need()
-        self._send(Verb.AUTH, reply)
+        self._refuse(Verb.AUTH, reply)
 
     def _close_need(self) -> None:
         if not isinstance(self._undecided, AuthNeed) or self._events:
@@ -202,18 +208,21 @@ class ServerConnection:
 
         With `accept=False` the TLS is judged too weak: all but QUIT is 554 [RFC3207-4.1c].
         """
-        if self._state is State.GREETING and self._undecided is None:
-            self.tls = info
-            return
-        if self._state is not State.TLS:
+        implicit = self._state is State.GREETING and self._undecided is None and not len(self._buffer)
+        if not implicit and self._state is not State.TLS:
             raise LocalProtocolError("no TLS handshake is due")
-        self._state = advance(State.TLS, Verb.HANDSHAKE, 220 if accept else 454)
-        # [RFC3207-4.2c] nothing known before TLS is known after.
         self.tls = info
-        self.identity = None
+        self.tls_refused = not accept
+        if not implicit:
+            self._state = advance(State.TLS, Verb.HANDSHAKE, 220 if accept else 454)
+        elif not accept:
+            # The greeting is the reply to the connection: it is refused.
+            self._send(Verb.CONNECT, replies.TLS_TOO_WEAK)
+        # [RFC3207-4.2c] nothing the client said before TLS is known after.
+        self.identity = self.asserted
         self.client_name = None
         self.extended = False
-        self._deadline = None
+        self._patience.progress()
         if self._trace is not None:
             trace_note(self._trace, f"TLS started: {info.version} {info.cipher}")
 
@@ -229,12 +238,16 @@ class ServerConnection:
         if reply is not None:
             if reply.code != 421:
                 raise LocalProtocolError("only 421 ends a session that the client did not end")
-            self._out.append(reply.render())
-            if self._trace is not None:
-                trace_reply(self._trace, self._out[-1])
+            self._write(reply)
         self._die()
 
     # ---- inside ----
+
+    def _write(self, reply: Reply) -> None:
+        octets = reply.render()
+        self._out.append(octets)
+        if self._trace is not None:
+            trace_reply(self._trace, octets)
 
     def _die(self) -> None:
         if self._state in IN_TRANSACTION:
@@ -245,11 +258,8 @@ class ServerConnection:
 
     def _send(self, verb: Verb, reply: Reply) -> None:
         """Queue the one reply to a command and walk the table."""
-        octets = replies.with_enhanced(verb, reply).render()
-        self._out.append(octets)
-        if self._trace is not None:
-            trace_reply(self._trace, octets)
-        self._deadline = None
+        self._write(replies.with_enhanced(verb, reply))
+        self._patience.progress()
         before = self._state
         after = advance(before, verb, reply.code)
         if after is State.CLOSED:
@@ -263,15 +273,10 @@ class ServerConnection:
 
     def _refuse(self, verb: Verb, reply: Reply) -> None:
         """A refusal by the engine itself: counted, so that no peer can go on for ever."""
-        self._errors += 1
-        if self._errors > self.config.limits.errors:
-            reply = replies.TOO_MANY_ERRORS
-        self._send(verb, reply)
+        self._send(verb, self._patience.refused(reply))
 
     def _ask(self, verb: Verb, event: ServerEvent, default: Reply) -> ServerEvent:
-        self._undecided = event
-        self._verb = verb
-        self._default = default
+        self._undecided, self._verb, self._default = event, verb, default
         return event
 
     def _accepted(self, event: ServerEvent) -> None:
@@ -287,8 +292,7 @@ class ServerConnection:
             case BodyStarted():
                 self.transaction.start_body(self.config)
             case MessageReceived():
-                self._errors = 0
-                self._idle = 0
+                self._patience.renew()
             case _:
                 pass
 
@@ -299,10 +303,11 @@ class ServerConnection:
         self._die()
         return None
 
-    @property
-    def unread(self) -> int:
-        """Octets received and not yet looked at."""
-        return len(self._buffer)
+    def _check_behind_tls(self) -> None:
+        if len(self._buffer):
+            # [SEC-TLS-srv-a] somebody put plaintext where only a handshake may follow.
+            self._die()
+            raise RemoteProtocolError("plaintext behind STARTTLS", replies.PLAINTEXT_BEHIND_TLS)
 
     # ---- reading: one method for each kind of state, None means: look again ----
 
@@ -313,11 +318,8 @@ class ServerConnection:
     def _read_closed(self) -> ServerEvent:
         return ConnectionClosed()
 
-    def _read_tls(self) -> Pause | None:
-        if self._eof:
-            self._die()
-            return None
-        return PAUSED
+    def _read_tls(self) -> ServerEvent | Pause | None:
+        return self._end_of_input() if self._eof else PAUSED
 
     def _read_command(self) -> ServerEvent | Pause | None:
         config = self.config
@@ -326,7 +328,7 @@ class ServerConnection:
             return self._no_line(line)
         if self._trace is not None:
             trace_command(self._trace, line)
-        self._deadline = None
+        self._patience.progress()
         if has_control(line):
             # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
             self._refuse(Verb.NOOP, replies.BAD_LINE)
@@ -346,19 +348,15 @@ class ServerConnection:
         return None
 
     def _command(self, verb: Verb, argument: bytes) -> ServerEvent | None:
-        if verb in IDLE:
-            self._idle += 1
-            if self._idle > self.config.limits.idle_commands:
-                self._send(verb, replies.TOO_MANY_COMMANDS)
-                return None
+        if self._patience.idled(verb):
+            self._send(verb, replies.TOO_MANY_COMMANDS)
+            return None
         if verb is Verb.RCPT:
             self.transaction.rcpt_seen = True
-        try:
-            intake = INTAKE[verb](self, argument)
-        except RemoteProtocolError:
-            self._die()
-            raise
+        intake = INTAKE[verb](self, argument)
         if isinstance(intake, Ask):
+            if verb is Verb.STARTTLS:
+                self._check_behind_tls()
             return self._ask(verb, intake.event, intake.default)
         if intake.code < 400:
             self._send(verb, intake)
@@ -372,7 +370,7 @@ class ServerConnection:
         if framing is Framing.RUNAWAY:
             self.close(replies.TOO_MANY_ERRORS)
         elif framing is Framing.SKIPPED:
-            self._refuse(Verb.NOOP, replies.NOT_IMPLEMENTED)
+            self._refuse(Verb.NOOP, unknown_command(self, b"BDAT"))
         elif self._state is State.AUTH:
             # [RFC4954-4p] the exchange is over.
             self._refuse(Verb.AUTH, replies.AUTH_LINE_TOO_LONG)
@@ -381,19 +379,15 @@ class ServerConnection:
         return None
 
     def _unknown(self, word: bytes, argument: bytes) -> None:
-        if word != b"BDAT":
-            known = word in UNIMPLEMENTED
-            self._refuse(Verb.NOOP, replies.NOT_IMPLEMENTED if known else replies.NOT_A_COMMAND)
-            return
-        # [RFC3030-2h] read the octets even when refusing, or they run as commands.
-        digits = argument.partition(b" ")[0]
-        maximum = self.config.limits.message_size
-        if not digits.isdigit() or len(digits) > 20 or (maximum is not None and int(digits) > maximum):
+        size = chunk_size(argument, self.config.limits.message_size) if word == b"BDAT" else 0
+        if size is None:
+            # What cannot be skipped would run as commands.
             self.close(replies.BAD_CHUNK)
-        elif int(digits):
-            self._lines.skip(int(digits))
+        elif size:
+            # [RFC3030-2h] read the octets even when refusing, or they run as commands.
+            self._lines.skip(size)
         else:
-            self._refuse(Verb.NOOP, replies.NOT_IMPLEMENTED)
+            self._refuse(Verb.NOOP, unknown_command(self, word))
 
     def _read_auth_line(self) -> ServerEvent | Pause | None:
         line = self._lines.next_line(self.config.limits.auth_line)
@@ -401,7 +395,7 @@ class ServerConnection:
             return self._no_line(line)
         if self._trace is not None:
             trace_auth_line(self._trace, line)
-        self._deadline = None
+        self._patience.progress()
         return self._auth_turn(self._auth.line(line))
 
     def _auth_turn(self, turn: Turn) -> ServerEvent | None:
@@ -428,7 +422,7 @@ class ServerConnection:
             self._buffer.unread(rest)
             self._end_of_body(body.size, body.refusal)
         elif body.earned_time():
-            self._deadline = None
+            self._patience.progress()
         return BodyChunk(content) if content else None
 
     def _end_of_body(self, size: int, refusal: Reply | None) -> None:
@@ -446,14 +440,10 @@ class ServerConnection:
 _Reader = Callable[[ServerConnection], ServerEvent | Pause | None]
 
 _READERS: Final[dict[State, _Reader]] = {
+    **dict.fromkeys(State, ServerConnection._read_command),
     State.GREETING: ServerConnection._read_greeting,
-    State.REFUSED: ServerConnection._read_command,
-    State.HELLO: ServerConnection._read_command,
-    State.READY: ServerConnection._read_command,
     State.AUTH: ServerConnection._read_auth_line,
     State.TLS: ServerConnection._read_tls,
-    State.MAIL: ServerConnection._read_command,
-    State.RCPT: ServerConnection._read_command,
     State.BODY: ServerConnection._read_body,
     State.CLOSED: ServerConnection._read_closed,
 }

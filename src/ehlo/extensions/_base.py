@@ -107,7 +107,7 @@ NO_PARAMETERS: Final = Parameters()
 
 
 def parameter_specs(params: Iterable[Param[Any]]) -> dict[str, Param[Any]]:
-    return {param.keyword: param for param in params}
+    return {param.keyword.upper(): param for param in params}
 
 
 def parse_parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters:
@@ -143,3 +143,12 @@ def need_value(value: str | None) -> str:
     if value is None:
         raise ValueError("the parameter needs a value")
     return value
+
+
+def need_word(value: str | None) -> str:
+    """A value that is read in any letter case, in upper case."""
+    word = need_value(value)
+    if not word.isascii():
+        # upper() would make an S of U+017F: a word that no other reader takes for this one.
+        raise ValueError("the value is not a word")
+    return word.upper()

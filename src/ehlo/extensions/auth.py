@@ -22,7 +22,12 @@ def _parse(value: str | None) -> AuthParam:
 
 
 def _render(value: AuthParam) -> str:
-    return "<>" if value.mailbox is None else xtext.encode(str(value.mailbox))
+    if value.mailbox is None:
+        return "<>"
+    text = str(value.mailbox)
+    if Mailbox.parse(text) != value.mailbox:
+        raise ValueError("not a mailbox")
+    return xtext.encode(text)
 
 
 def _offer(facts: OfferFacts) -> tuple[str, ...] | None:

@@ -16,13 +16,13 @@ _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =](.*))?\Z", re.DOTALL)
 
 
 def _merge(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for line in lines:
         match = _LINE.match(line)
         if match is None:
             continue
-        words = found.setdefault(match[1].upper(), [])
-        words += [word for word in (match[2] or "").split() if word not in words]
+        # A dict is a set that keeps the order: a list would be searched once for each word.
+        found.setdefault(match[1].upper(), {}).update(dict.fromkeys((match[2] or "").split()))
     return {keyword: tuple(words) for keyword, words in found.items()}
 
 
@@ -57,9 +57,8 @@ class Capabilities:
         return self._words.get(keyword.upper(), ())
 
     def supports(self, extension: Extension) -> bool:
-        return extension.keyword in self._words
+        return extension.keyword in self
 
     def offer(self, extension: Extension) -> Any:
         """The extension's typed reading of what was offered; None when it was not."""
-        words = self._words.get(extension.keyword)
-        return None if words is None else extension.parse_offer(words)
+        return extension.parse_offer(self.words(extension.keyword)) if self.supports(extension) else None

@@ -7,8 +7,8 @@ from enum import Enum, Flag
 
 import attrs
 
-from ehlo.extensions._base import Extension, Param, need_value
-from ehlo.wire import xtext
+from ehlo.extensions._base import Extension, Param, need_value, need_word
+from ehlo.wire import abnf, xtext
 from ehlo.wire.address import Mailbox
 
 ENVID_LENGTH = 100
@@ -17,6 +17,7 @@ _ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+\-/?^_`{|}~]+\Z")
 _PRINTABLE = re.compile(r"[ -~]+\Z")
 # RFC 6533 section 3: EmbeddedUnicodeChar.
 _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_UNICODE_XTEXT = re.compile(rf"[!-*,-<>-\[\]-~{abnf.UTF8}]*\Z")
 _NOT_UNICODE_XTEXT = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 
@@ -68,7 +69,7 @@ class Orcpt:
 
 
 def _parse_ret(value: str | None) -> Ret:
-    return Ret(need_value(value).upper())
+    return Ret(need_word(value))
 
 
 def _parse_envid(value: str | None) -> EnvId:
@@ -77,7 +78,7 @@ def _parse_envid(value: str | None) -> EnvId:
 
 def _parse_notify(value: str | None) -> Notify:
     wanted = Notify(0)
-    for word in need_value(value).upper().split(","):
+    for word in need_word(value).split(","):
         flag = Notify.__members__.get(word)
         if flag is None or flag in wanted:
             raise ValueError("NOTIFY is NEVER or a list of SUCCESS, FAILURE, DELAY")
@@ -102,25 +103,33 @@ def _parse_orcpt(value: str | None) -> Orcpt:
         raise ValueError("ORCPT is addr-type;xtext")
     if kind.lower() == "utf-8":
         return Orcpt(kind, _decode_unicode(text), raw)
-    return Orcpt(kind, xtext.decode(text), raw)
+    address = xtext.decode(text)
+    if not _PRINTABLE.match(address):
+        # [RFC3461-4.2d] a line break in it would end a field of the report that repeats it.
+        raise ValueError("the address of ORCPT is printable ASCII")
+    return Orcpt(kind, address, raw)
 
 
 def _decode_unicode(text: str) -> str:
     """A `utf-8` address: `\\x{HEX}` for what may not stand for itself (RFC 6533 section 3)."""
-    plain = _EMBEDDED.sub("", text)
-    if "\\" in plain or "+" in plain or "=" in plain:
+    if not _UNICODE_XTEXT.match(_EMBEDDED.sub("", text)):
         raise ValueError("not a utf-8 address")
-    return _EMBEDDED.sub(lambda found: _scalar(int(found[1], 16)), text)
+    return _EMBEDDED.sub(lambda found: _scalar(found[1]), text)
 
 
-def _scalar(point: int) -> str:
-    if point > 0x10FFFF or 0xD800 <= point <= 0xDFFF or point < 0x20 or point == 0x7F:
+def _scalar(digits: str) -> str:
+    point = int(digits, 16)
+    # [RFC6533-3c] no surrogates, no zeros in front; a control character has no place in an address.
+    if point > 0x10FFFF or 0xD800 <= point <= 0xDFFF or len(digits) != max(2, len(f"{point:x}")):
         raise ValueError("not a Unicode scalar value")
+    if abnf.CONTROL.match(chr(point)):
+        raise ValueError("control character in an address")
     return chr(point)
 
 
 def _render_orcpt(value: Orcpt) -> str:
-    _parse_orcpt(value.raw)
+    if _parse_orcpt(value.raw) != value:
+        raise ValueError("the raw form of ORCPT stands for another address")
     return value.raw
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 
 import attrs
 
-from ehlo.extensions._base import Extension, OfferFacts, Param, need_value
+from ehlo.extensions._base import Extension, OfferFacts, Param, need_value, need_word
 
 _DIGITS = re.compile(r"[0-9]{1,20}\Z")
 
@@ -49,7 +49,7 @@ class Body(Enum):
 
 
 def _parse_body(value: str | None) -> Body:
-    return Body(need_value(value).upper())
+    return Body(need_word(value))
 
 
 def _offer_starttls(facts: OfferFacts) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ehlo._errors import ConnectionFailed, RemoteProtocolError
+from ehlo._errors import ConnectionFailed, ProtocolError
 from ehlo._events import ClientEvent, ConnectionClosed, Disconnecting, Pause
 from ehlo.client import ClientConnection
 from ehlo.flows.actions import Close, Flow, Receive, Send, T
@@ -44,6 +44,7 @@ def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:
     except OSError as error:
         yield Close()
         raise ConnectionFailed(f"the connection broke: {error}") from error
-    except (RemoteProtocolError, ConnectionFailed):
+    except (ProtocolError, ConnectionFailed):
+        # After a LocalProtocolError, too: half of what was to be said may have been.
         yield Close()
         raise

@@ -64,7 +64,8 @@ class Ask:
     An `Exception` that it raises is thrown into the flow; a server binding logs it first.
     """
 
-    question: Callable[[], Any]
+    question: Callable[[], Any] = attrs.field(repr=False)
+    """Its repr would show its arguments, and a password may be one of them."""
 
 
 @attrs.frozen

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
+import attrs
+
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope, Recipient
 from ehlo.extensions import EnvId, Notify, Orcpt, Parameters, Ret
@@ -18,6 +20,7 @@ from ehlo.wire.address import (
     parse_forward_path,
     render_path,
 )
+from ehlo.wire.dot import normalised_size
 
 AnyNotify: TypeAlias = Notify | str | Iterable[str]
 AnyRecipient: TypeAlias = str | Mailbox | Recipient
@@ -121,3 +124,18 @@ def client_name(hostname: str, address: str) -> str:
     if "." in hostname:
         return hostname
     return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address or '127.0.0.1'}]"
+
+
+@attrs.frozen
+class Measure:
+    """What can be told of a whole message before it is sent."""
+
+    size: int
+    """Octets after newlines are normalised."""
+    eight_bit: bool
+    bare_newline: bool
+
+
+def measure(message: bytes) -> Measure:
+    size, bare = normalised_size(message)
+    return Measure(size, not message.isascii(), bare)

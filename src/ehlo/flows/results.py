@@ -22,11 +22,12 @@ class Outcome:
     def temporary(self) -> bool:
         """Not accepted, and the same attempt may succeed later.
 
+        So may one that was never made, for the session ended before it.
         [RFC5321-4.5.3.1.10b] 552 to RCPT once meant too many recipients, so it counts as temporary
         unless its enhanced code speaks of size or a full mailbox.
         """
         if self.accepted or self.reply is None:
-            return False
+            return not self.accepted
         many = self.reply.code == 552 and str(self.reply.enhanced) in ("None", "5.5.3")
         return self.reply.is_transient or many
 

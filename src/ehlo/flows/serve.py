@@ -242,8 +242,13 @@ class _Server:
             answer = yield Ask(question)
         except Exception:
             self._conn.auth_refuse()
-        else:
+            return
+        try:
             self._conn.auth_answer(answer)
+        except LocalProtocolError as error:
+            # No such answer is possible: the client has its 454, the log of the binding the reason.
+            with suppress(LocalProtocolError):
+                yield Ask(partial(_reraise, error))
 
 
 def _complain(hook: str, answer: object) -> None:

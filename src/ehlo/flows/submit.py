@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import attrs
 
 from ehlo._commands import Command, Data, EndOfData, Mail, Rcpt, Rset
-from ehlo._errors import ConnectionFailed, LocalProtocolError, SubmissionFailed
+from ehlo._errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, SubmissionFailed
 from ehlo._events import (
     BodyWanted,
     ClientEvent,
@@ -82,14 +82,18 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
 
     Raises LocalProtocolError before anything is sent for what the server cannot take;
     SubmissionFailed, with every reply, when no recipient was accepted; ConnectionFailed or
-    RemoteProtocolError, and the connection is closed.
+    RemoteProtocolError, and the connection is closed, as it is after what `ReadBody` raised.
     """
     if not submission.envelope.recipients:
         raise LocalProtocolError("there are no recipients")
     if conn.state is not State.READY:
         raise LocalProtocolError("the session is not ready for a message")
     mail, rcpts, dropped = _commands(conn, submission)
-    return (yield from guarded(conn, _submit(conn, submission, mail, rcpts, dropped)))
+    try:
+        return (yield from guarded(conn, _submit(conn, submission, mail, rcpts, dropped)))
+    except _Unreadable as unreadable:
+        error = unreadable.error
+    raise error
 
 
 def _submit(
@@ -107,7 +111,7 @@ def _submit(
     elif conn.state in (State.MAIL, State.RCPT):
         # [RFC2920-3.1d] no message will follow: take the sender back.
         conn.send(Rset())
-        yield from event(conn)
+        yield from _whatever_comes(conn)
     if conn.state is State.CLOSED:
         yield Close()
     result = _result(submission.envelope.recipients, answers, final, dropped)
@@ -214,7 +218,7 @@ def _body(conn: ClientConnection, *, send: bool) -> Flow[Reply | None]:
     if not send:
         # [RFC2920-3.1d] 354 although nobody was accepted: a lone dot, whose outcome is no delivery.
         conn.end_body()
-        yield from event(conn)
+        yield from _whatever_comes(conn)
         return None
     try:
         yield from _stream(conn)
@@ -222,19 +226,42 @@ def _body(conn: ClientConnection, *, send: bool) -> Flow[Reply | None]:
         raise
     except OSError as error:
         raise (yield from _last_words(conn, error)) from error
-    except Exception:
-        # The caller's message failed in the middle: ending the data would deliver half of it.
-        yield Close()
-        raise
     found = yield from event(conn)
     if not isinstance(found, ReplyReceived) or not isinstance(found.command, EndOfData):
         raise ConnectionFailed("the server answered out of turn")
     return found.reply
 
 
+def _whatever_comes(conn: ClientConnection) -> Flow[None]:
+    """Wait for a reply that cannot change the result: every recipient was refused before it."""
+    try:
+        yield from event(conn)
+    except (RemoteProtocolError, ConnectionFailed):
+        pass
+    except OSError:
+        yield Close()
+
+
+class _Unreadable(Exception):
+    """The caller's message could not be read; an OSError of it is none of the connection."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _read(conn: ClientConnection) -> Flow[bytes]:
+    try:
+        piece: bytes = yield ReadBody(PIECE)
+    except Exception as error:
+        # Ending the data here would deliver half of the message.
+        yield Close()
+        raise _Unreadable(error) from error
+    return piece
+
+
 def _stream(conn: ClientConnection) -> Flow[None]:
     while True:
-        piece: bytes = yield ReadBody(PIECE)
+        piece = yield from _read(conn)
         if not piece:
             break
         conn.send_body(piece)
@@ -256,7 +283,8 @@ def _last_words(conn: ClientConnection, error: OSError) -> Flow[ConnectionFailed
                     return ConnectionFailed(
                         f"the server ended the session: {reply}",
                         reply=reply,
-                        temporary=reply.is_transient,
+                        # A success that the connection did not outlive is none to rely on.
+                        temporary=not reply.is_permanent,
                     )
                 case _:
                     break

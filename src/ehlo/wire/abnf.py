@@ -10,8 +10,9 @@ from typing import Final
 
 # atext of RFC 5322 section 3.2.3.
 ATEXT: Final = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
-# RFC 6531 section 3.3 adds UTF8-non-ascii to atext, qtextSMTP and sub-domain.
-UTF8: Final = "\u0080-\U0010ffff"
+# RFC 6531 section 3.3 adds UTF8-non-ascii to atext, qtextSMTP and sub-domain. Left out are C1 controls
+# and line separators, which would break lines for others, and surrogates, which no octets stand for.
+UTF8: Final = "\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"
 
 DOT_STRING: Final = re.compile(rf"[{ATEXT}]+(?:\.[{ATEXT}]+)*\Z")
 DOT_STRING_UTF8: Final = re.compile(rf"[{ATEXT}{UTF8}]+(?:\.[{ATEXT}{UTF8}]+)*\Z")

@@ -18,6 +18,7 @@ LABEL: Final = 63
 
 _PATH = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^">])*)>(?: +(.*))?\Z', re.DOTALL)
 _ROUTE = re.compile(r"@[^,:@<>\s]+(?:,@[^,:@<>\s]+)*:")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _UNQUOTE = re.compile(r"\\(.)")
 _QUOTE = re.compile(r'(["\\])')
 
@@ -43,11 +44,13 @@ class Mailbox:
     def parse(cls, text: str, *, utf8: bool = False) -> Mailbox:
         """The mailbox that `text` spells exactly. Raises AddressError."""
         if text.startswith('"'):
-            end = _end_of_quoted(text)
-            local = _UNQUOTE.sub(r"\1", text[1:end])
+            found = _QUOTED.match(text)
+            if found is None:
+                raise AddressError("quoted local part does not end")
+            local = _UNQUOTE.sub(r"\1", found[1])
             quoted = abnf.QUOTED_CONTENT_UTF8 if utf8 else abnf.QUOTED_CONTENT
-            legal = quoted.match(text[1:end]) is not None and text[end + 1 : end + 2] == "@"
-            domain = text[end + 2 :]
+            legal = quoted.match(found[1]) is not None and text[found.end() : found.end() + 1] == "@"
+            domain = text[found.end() + 1 :]
         else:
             local, at, domain = text.rpartition("@")
             legal = bool(at) and (abnf.DOT_STRING_UTF8 if utf8 else abnf.DOT_STRING).match(local) is not None
@@ -84,18 +87,6 @@ ReversePath: TypeAlias = Mailbox | None
 """The sender; None is the null reverse-path `<>` [RFC5321-4.1.1.2b]."""
 
 ForwardPath: TypeAlias = Mailbox
-
-
-def _end_of_quoted(text: str) -> int:
-    end = 1
-    while True:
-        end = text.find('"', end)
-        if end < 0:
-            raise AddressError("quoted local part does not end")
-        slashes = len(text[:end]) - len(text[:end].rstrip("\\"))
-        if slashes % 2 == 0:
-            return end
-        end += 1
 
 
 def check_domain(domain: str, *, utf8: bool = False) -> None:

@@ -58,11 +58,17 @@ class ReceiveBuffer:
         end = self._data.find(b"\r\n", self._start)
         if end < 0:
             # A trailing CR may be half of the CRLF that ends the line.
-            keep = len(self._data) - (self._data.endswith(b"\r") and len(self) > 0)
+            keep = len(self._data) - self._data.endswith(b"\r")
             self._start = self._searched = keep
             return False
         self._start = self._searched = end + 2
         return True
+
+    def drop(self, octets: int) -> int:
+        """Throw away so many octets, or all that came when they are fewer; how many it were."""
+        dropped = min(octets, len(self))
+        self._start += dropped
+        return dropped
 
     def take_all(self) -> bytes:
         data = bytes(self._data[self._start :]) if self._start else bytes(self._data)

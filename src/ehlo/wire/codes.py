@@ -29,11 +29,16 @@ _ENHANCED = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})(?: +|
 
 @attrs.frozen(order=True)
 class EnhancedCode:
-    """`class.subject.detail` of RFC 3463 section 2."""
+    """`class.subject.detail` of RFC 3463 section 2. Raises ValueError for what that does not know."""
 
     klass: int
     subject: int
     detail: int
+
+    def __attrs_post_init__(self) -> None:
+        # [RFC2034-4b] no class 3, so that no 3yz reply can carry one.
+        if self.klass not in (2, 4, 5) or not (0 <= self.subject <= 999 and 0 <= self.detail <= 999):
+            raise ValueError("not an enhanced status code")
 
     def __str__(self) -> str:
         return f"{self.klass}.{self.subject}.{self.detail}"

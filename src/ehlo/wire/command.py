@@ -48,7 +48,10 @@ def split_parameters(text: str) -> Iterator[tuple[str, str | None]]:
 
     The keyword comes in upper case, the value as it was: its case has meaning (ENVID, ORCPT).
     """
-    for word in text.split():
+    # [RFC1869-6a] spaces part them and nothing else: str.split() would also cut at U+0085 or U+00A0.
+    for word in text.split(" "):
+        if not word:
+            continue
         keyword, equals, value = word.partition("=")
         if not abnf.ESMTP_KEYWORD.match(keyword):
             raise ParameterError("not a parameter")

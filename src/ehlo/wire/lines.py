@@ -68,8 +68,5 @@ class LineReader:
         return Framing.OVERLONG
 
     def _read_skipped(self) -> Framing:
-        data = self._buffer.take_all()
-        taken = min(self._skip, len(data))
-        self._skip -= taken
-        self._buffer.unread(data[taken:])
+        self._skip -= self._buffer.drop(self._skip)
         return INCOMPLETE if self._skip else Framing.SKIPPED

@@ -19,6 +19,9 @@ from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
 from ehlo.wire.codes import CLASS_OF, EnhancedCode, ReplyClass, split_enhanced
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
+_BREAK = re.compile(r"\r\n|[\r\n]")
+# Surrogates that no octet was escaped to.
+_NO_OCTET = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 # [RFC5321-4.5.3.1.5a] 512 octets hold "250-", an enhanced code "5.123.123 ", the text and CRLF.
 _TEXT_ROOM: Final = 512 - 4 - 10 - 2
 
@@ -27,7 +30,7 @@ CHALLENGE: Final = 334
 
 
 def _lines(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+    return (value,) if isinstance(value, str) else tuple(value) or ("",)
 
 
 def _enhanced(value: EnhancedCode | str | None) -> EnhancedCode | None:
@@ -43,7 +46,7 @@ class Reply:
 
     code: int
     lines: tuple[str, ...] = attrs.field(converter=_lines, default=("",))
-    """The text, one entry a line, without codes."""
+    """The text, one entry a line, without codes; never no line at all."""
     enhanced: EnhancedCode | None = attrs.field(converter=_enhanced, default=None)
     _octets: bytes = attrs.field(init=False, repr=False, eq=False, default=b"")
 
@@ -76,7 +79,9 @@ class Reply:
 
     def __str__(self) -> str:
         enhanced = f"{self.enhanced} " if self.enhanced is not None else ""
-        return CONTROL.sub("?", f"{self.code} {enhanced}{' / '.join(self.lines)}")
+        text = CONTROL.sub("?", f"{self.code} {enhanced}{' / '.join(self.lines)}")
+        # A lone surrogate would stop a log that writes UTF-8.
+        return text.encode("utf-8", "replace").decode("utf-8")
 
     def render(self, *, utf8: bool = False) -> bytes:
         """The octets to send, CRLF included.
@@ -95,10 +100,10 @@ class Reply:
         prefix = f"{self.enhanced} " if self.enhanced is not None else ""
         # [NTLM-2.2.1.3a] a challenge is one line, however long; an empty one keeps its space.
         texts = (
-            list(self.lines)
+            [_safe(line, utf8=utf8) for line in self.lines]
             if self.code == CHALLENGE
             else [part for line in self.lines for part in _fold(line, utf8=utf8)]
-        ) or [""]
+        )
         # [RFC2034-4d] every line of a multi-line reply repeats the same enhanced code.
         last = len(texts) - 1
         return b"".join(
@@ -107,22 +112,32 @@ class Reply:
         )
 
 
+def _safe(text: str, *, utf8: bool) -> str:
+    if not utf8:
+        text = text.encode("ascii", "replace").decode("ascii")
+    elif not text.isascii():
+        # Escaped octets may spell a control character only once they stand side by side.
+        octets = _NO_OCTET.sub("?", text).encode("utf-8", "surrogateescape")
+        text = octets.decode("utf-8", "surrogateescape")
+    return CONTROL.sub("?", text)
+
+
 def _fold(line: str, *, utf8: bool) -> list[str]:
     if line.isascii() and line.isprintable() and len(line) <= _TEXT_ROOM:
         return [line]
-    if not utf8:
-        line = line.encode("ascii", "replace").decode("ascii")
     parts: list[str] = []
-    for piece in re.split(r"\r\n|[\r\n]", line):
-        text = CONTROL.sub("?", piece)
-        while len(text.encode("utf-8", "surrogateescape")) > _TEXT_ROOM:
-            # A quarter of the room is safe for any text: no character has more than four octets.
-            room = _TEXT_ROOM if text.isascii() else _TEXT_ROOM // 4
-            cut = text.rfind(" ", 1, room)
-            cut = cut if cut > 0 else room
-            parts.append(text[:cut])
-            text = text[cut:].lstrip(" ")
-        parts.append(text)
+    for piece in _BREAK.split(line):
+        text = _safe(piece, utf8=utf8)
+        fits = text.isascii() or len(text.encode("utf-8", "surrogateescape")) <= _TEXT_ROOM
+        # A quarter of the room is safe for any text: no character has more than four octets.
+        room = _TEXT_ROOM if fits else _TEXT_ROOM // 4
+        start = 0
+        while len(text) - start > room:
+            cut = text.rfind(" ", start + 1, start + room + 1)
+            cut = cut if cut > 0 else start + room
+            parts.append(text[start:cut])
+            start = cut + (text[cut] == " ")
+        parts.append(text[start:])
     return parts
 
 

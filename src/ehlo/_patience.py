@@ -1,0 +1,60 @@
+"""How long a server bears with a client: refused commands, commands without work, and time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ehlo import _replies as replies
+from ehlo._commands import Verb
+from ehlo._events import Deadline, Wait
+from ehlo._limits import Limits
+from ehlo._state import State
+from ehlo.wire.reply import Reply
+
+_IDLE: Final = frozenset(
+    {Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.MAIL}
+)
+"""Verbs that may be repeated for ever without a message coming of it."""
+
+
+class Patience:
+    __slots__ = ("_deadline", "_errors", "_idle", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._deadline: Deadline | None = None
+        self._errors = 0
+        self._idle = 0
+
+    def refused(self, reply: Reply) -> Reply:
+        """A command was refused: the reply to it, 421 when it was one too many."""
+        self._errors += 1
+        return replies.TOO_MANY_ERRORS if self._errors > self._limits.errors else reply
+
+    def idled(self, verb: Verb) -> bool:
+        """Whether this command is one too many of those that do no work."""
+        if verb not in _IDLE:
+            return False
+        self._idle += 1
+        return self._idle > self._limits.idle_commands
+
+    def renew(self) -> None:
+        """A message was accepted: the counts begin anew."""
+        self._errors = 0
+        self._idle = 0
+
+    def progress(self) -> None:
+        """Something was completed: a new wait begins."""
+        self._deadline = None
+
+    def deadline(self, state: State) -> Deadline:
+        if self._deadline is None:
+            limits = self._limits
+            match state:
+                case State.BODY:
+                    self._deadline = Deadline(Wait.BLOCK, limits.block_timeout)
+                case State.TLS:
+                    self._deadline = Deadline(Wait.HANDSHAKE, limits.tls_timeout)
+                case _:
+                    self._deadline = Deadline(Wait.COMMAND, limits.idle_timeout)
+        return self._deadline

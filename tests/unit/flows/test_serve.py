@@ -1,0 +1,457 @@
+"""The server's flow: hooks, exceptions, shutdown, what breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.helpers.driver import PASSWORD, USER, server_config
+
+from ehlo import (
+    OXSMTP_2008,
+    Envelope,
+    Limits,
+    Mailbox,
+    Parameters,
+    Reply,
+    ServerConfig,
+    ServerConnection,
+    Session,
+    State,
+    UserStore,
+    WireRecord,
+)
+from ehlo.flows import Ask, Close, Flow, Receive, Send, Shutdown, StartTLS, hooks_of, mechanisms_of, serve
+from ehlo.testing import FAKE_TLS, ScriptedClient, run
+
+PLAIN = "AGFsaWNlAHdvbmRlcg=="
+HELLO = "S: 220...\nC: EHLO a.example\n" + "S: 250-...\n" * 7 + "S: 250 DSN\n"
+QUIT = "C: QUIT\nS: 221...\n"
+ENVELOPE = "C: MAIL FROM:<a@x.org>\nS: 250 2.1.0...\nC: RCPT TO:<b@x.org>\nS: 250 2.1.5...\n"
+DATA = "C: DATA\nS: 354...\n"
+MESSAGE = ENVELOPE + DATA + "C: hello\nC: .\n"
+LOCAL = "451 4.3.0 Local error in processing"
+
+
+def served(
+    script: str, handler: object = None, config: ServerConfig | None = None, *, tls: bool = False
+) -> ServerConnection:
+    """Serve a scripted client, whose script must come to its end."""
+    conn = ServerConnection(config or server_config())
+    client = ScriptedClient(script)
+    run(serve(conn, hooks_of(handler), peer="192.0.2.1", implicit_tls=tls), client)
+    client.check_done()
+    assert conn.state is State.CLOSED
+    return conn
+
+
+class Recorder:
+    """Has every hook; answers None, and notes what it was asked."""
+
+    def __init__(self, **answers: object) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.answers = answers
+        self.sessions: set[Session] = set()
+
+    def _call(self, name: str, session: Session, *arguments: object) -> object:
+        self.sessions.add(session)
+        self.calls.append((name, *arguments))
+        answer = self.answers.get(name)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def names(self) -> list[object]:
+        return [call[0] for call in self.calls]
+
+    def on_connect(self, session: Session) -> object:
+        return self._call("on_connect", session)
+
+    def on_hello(self, session: Session, name: str) -> object:
+        return self._call("on_hello", session, name)
+
+    def on_auth_password(self, session: Session, *arguments: object) -> object:
+        return self._call("on_auth_password", session, *arguments)
+
+    def on_auth_secret(self, session: Session, *arguments: object) -> object:
+        return self._call("on_auth_secret", session, *arguments)
+
+    def on_auth_authorize(self, session: Session, *arguments: object) -> object:
+        return self._call("on_auth_authorize", session, *arguments)
+
+    def on_mail(self, session: Session, *arguments: object) -> object:
+        return self._call("on_mail", session, *arguments)
+
+    def on_rcpt(self, session: Session, *arguments: object) -> object:
+        return self._call("on_rcpt", session, *arguments)
+
+    def on_data(self, session: Session, envelope: Envelope) -> object:
+        return self._call("on_data", session, envelope)
+
+    def on_message(self, session: Session, envelope: Envelope, content: bytes) -> object:
+        return self._call("on_message", session, envelope, content)
+
+    def on_vrfy(self, session: Session, text: str) -> object:
+        return self._call("on_vrfy", session, text)
+
+    def on_reset(self, session: Session) -> object:
+        return self._call("on_reset", session)
+
+    def on_quit(self, session: Session) -> object:
+        return self._call("on_quit", session)
+
+
+class Streaming(Recorder):
+    def on_body(self, session: Session, data: bytes) -> object:
+        return self._call("on_body", session, data)
+
+
+# ---- hooks ----
+
+
+@pytest.mark.clause("RFC5321-2.1a", "OXSMTP-3.2a", "RFC4409-3.1a")
+def test_every_hook_is_called_with_what_it_needs() -> None:
+    handler = Recorder(on_auth_password=True)
+    script = (
+        HELLO + f"C: AUTH PLAIN {PLAIN}\nS: 235...\nC: VRFY bob\nS: 252...\n" + MESSAGE + "S: 250 2.0.0...\n"
+    )
+    served(script + "C: HELP\nS: 214...\n" + QUIT, handler)
+    a, b = Mailbox("a", "x.org"), Mailbox("b", "x.org")
+    message = handler.calls[7][1]
+    assert isinstance(message, Envelope)
+    assert (message.reverse_path, [r.path for r in message.recipients]) == (a, [b])
+    assert handler.calls == [
+        ("on_connect",),
+        ("on_hello", "a.example"),
+        ("on_auth_password", USER, PASSWORD, ""),
+        ("on_vrfy", "bob"),
+        ("on_mail", a, Parameters()),
+        ("on_rcpt", b, Parameters()),
+        ("on_data", message),
+        ("on_message", message, b"hello\r\n"),
+        ("on_quit",),
+    ]
+    (session,) = handler.sessions
+    assert session.peer == "192.0.2.1"
+    assert session.client_name == "a.example"
+    assert session.extended
+    assert session.tls is None
+    assert session.identity is not None
+    assert session.identity.authcid == USER
+    assert "192.0.2.1" in repr(session)
+
+
+def test_without_any_hook_the_defaults_hold() -> None:
+    served(HELLO + MESSAGE + "S: 250 2.0.0...\nC: VRFY x\nS: 252...\n" + QUIT, object())
+
+
+def test_a_body_in_pieces() -> None:
+    handler = Streaming()
+    served(HELLO + MESSAGE + "S: 250...\n" + QUIT, handler)
+    assert b"".join(call[1] for call in handler.calls if call[0] == "on_body") == b"hello\r\n"  # type: ignore[misc]
+    assert handler.calls[-2][2] == b""
+
+
+def test_each_message_begins_empty() -> None:
+    handler = Recorder()
+    twice = MESSAGE + "S: 250...\n" + ENVELOPE + DATA + "C: two\nC: .\nS: 250...\n"
+    served(HELLO + twice + QUIT, handler)
+    assert [call[2] for call in handler.calls if call[0] == "on_message"] == [b"hello\r\n", b"two\r\n"]
+
+
+REPLIES = {
+    "on_connect": ("S: 554 no\nC: EHLO a\nS: 503...\n", 554),
+    "on_hello": ("S: 220...\nC: EHLO a\nS: 550 no\n", 550),
+    "on_mail": (HELLO + "C: MAIL FROM:<a@x.org>\nS: 550 5.7.1 no\n", 550),
+    "on_rcpt": (HELLO + "C: MAIL FROM:<a@x.org>\nS: 250...\nC: RCPT TO:<b@x.org>\nS: 550 5.7.1 no\n", 550),
+    "on_data": (HELLO + ENVELOPE + "C: DATA\nS: 550 5.7.1 no\n", 550),
+    "on_message": (HELLO + MESSAGE + "S: 550 5.7.1 no\n", 550),
+    "on_vrfy": (HELLO + "C: VRFY x\nS: 550 5.7.1 no\n", 550),
+}
+
+
+@pytest.mark.clause("RFC4409-6.1a", "RFC4409-6.2a", "RFC4409-6.3a", "RFC4409-6.3c", "RFC5321-7.9a")
+@pytest.mark.parametrize("hook", REPLIES)
+def test_hooks_refuse_with_a_reply(hook: str) -> None:
+    script, code = REPLIES[hook]
+    served(script + QUIT, Recorder(**{hook: Reply(code, "no", None if code == 554 else "5.7.1")}))
+
+
+FAILURES = {
+    "on_connect": "S: 421 4.3.2...\n",
+    "on_hello": "S: 220...\nC: EHLO a\nS: 451 Local...\n" + QUIT,
+    "on_mail": HELLO + f"C: MAIL FROM:<a@x.org>\nS: {LOCAL}\n" + QUIT,
+    "on_rcpt": HELLO + f"C: MAIL FROM:<a@x.org>\nS: 250...\nC: RCPT TO:<b@x.org>\nS: {LOCAL}\n" + QUIT,
+    "on_data": HELLO + ENVELOPE + f"C: DATA\nS: {LOCAL}\n" + QUIT,
+    "on_message": HELLO + MESSAGE + f"S: {LOCAL}\n" + QUIT,
+    "on_vrfy": HELLO + f"C: VRFY x\nS: {LOCAL}\n" + QUIT,
+}
+
+
+def shown(conn_script: str, handler: object) -> str:
+    """What went over the wire to the client."""
+    records: list[WireRecord] = []
+    conn = ServerConnection(server_config(), trace=records.append)
+    client = ScriptedClient(conn_script)
+    run(serve(conn, hooks_of(handler)), client)
+    client.check_done()
+    return "\n".join(map(str, records))
+
+
+@pytest.mark.clause("SEC-INJ-both-a")
+@pytest.mark.parametrize("hook", FAILURES)
+@pytest.mark.parametrize(
+    "wrong", [RuntimeError("my secret"), OSError("my secret"), 250, True, "250 ok", Reply(354, "my secret")]
+)
+def test_an_exception_or_a_wrong_answer_is_451_and_never_text_on_the_wire(hook: str, wrong: object) -> None:
+    script = FAILURES[hook]
+    if hook == "on_data" and isinstance(wrong, Reply):
+        wrong = Reply(250, "my secret")
+    assert "my secret" not in shown(script, Recorder(**{hook: wrong}))
+
+
+@pytest.mark.parametrize("hook", ["on_reset", "on_quit"])
+def test_an_exception_in_a_hook_that_is_only_told(hook: str) -> None:
+    served(
+        HELLO + "C: MAIL FROM:<a@x.org>\nS: 250...\nC: RSET\nS: 250...\n" + QUIT,
+        Recorder(**{hook: ValueError()}),
+    )
+
+
+def test_an_exception_in_on_body() -> None:
+    handler = Streaming(on_body=RuntimeError("disk"))
+    script = HELLO + ENVELOPE + DATA + "C: one\nC: two\nC: .\n" + f"S: {LOCAL}\n"
+    for sizes in (None, iter(lambda: 1, 0)):
+        handler.calls.clear()
+        client = ScriptedClient(script + QUIT)
+        run(serve(ServerConnection(server_config()), hooks_of(handler)), client, sizes=sizes)
+        client.check_done()
+        assert handler.names.count("on_body") == 1
+        assert "on_message" not in handler.names
+        assert handler.names[-2:] == ["on_reset", "on_quit"]
+    handler.answers.clear()
+    served(HELLO + MESSAGE + "S: 250...\n" + QUIT, handler)
+
+
+@pytest.mark.clause("RFC4954-6b")
+@pytest.mark.parametrize("error", [RuntimeError("ldap"), OSError("ldap"), TimeoutError()])
+def test_a_back_end_that_is_down_is_454(error: Exception) -> None:
+    handler = Recorder(on_auth_password=error)
+    served(HELLO + f"C: AUTH PLAIN {PLAIN}\nS: 454 4.7.0...\n" + QUIT, handler)
+
+
+@pytest.mark.parametrize("answer", [None, False, 1, "yes", Reply(235, "yes")])
+def test_only_true_lets_in(answer: object) -> None:
+    served(HELLO + f"C: AUTH PLAIN {PLAIN}\nS: 535 5.7.8...\n" + QUIT, Recorder(on_auth_password=answer))
+
+
+def test_without_the_hook_nobody_is_let_in() -> None:
+    served(HELLO + f"C: AUTH PLAIN {PLAIN}\nS: 535 5.7.8...\n" + QUIT, object())
+
+
+@pytest.mark.parametrize("answer", [b"short", "text", 5])
+def test_a_secret_that_cannot_be_one_is_454_and_told_to_the_binding(answer: object) -> None:
+    from ehlo import LocalProtocolError, Password  # noqa: PLC0415
+    from ehlo.sasl import ClientContext, NtlmClient  # noqa: PLC0415
+    from ehlo.wire import base64  # noqa: PLC0415
+
+    client = NtlmClient(Password(USER, PASSWORD), ClientContext(server_name="mail.example"))
+    flow = serve(ServerConnection(server_config()), hooks_of(Recorder(on_auth_secret=answer)))
+    told: list[Exception] = []
+
+    def _b64(data: bytes) -> bytes:
+        return base64.encode(data) + b"\r\n"
+
+    said: list[bytes] = []
+    feed: Iterator[Callable[[], bytes]] = iter(
+        [
+            lambda: b"EHLO a\r\nAUTH NTLM\r\n",
+            lambda: _b64(client.respond(b"")),
+            lambda: _b64(client.respond(said[-1][4:-2])),
+        ]
+    )
+
+    action = next(flow)
+    with pytest.raises(StopIteration):  # noqa: PT012
+        while True:
+            match action:
+                case Ask(question):
+                    try:
+                        value = question()
+                    except LocalProtocolError as error:
+                        told.append(error)
+                        action = flow.throw(error)
+                    else:
+                        action = flow.send(value)
+                case Send(data):
+                    said.append(data)
+                    action = flow.send(None)
+                case Receive():
+                    make = next(feed, None)
+                    action = flow.send(make() if make else b"")
+                case _:
+                    action = flow.send(None)
+    assert said[-1].startswith(b"454 4.7.0 ")
+    assert len(told) == 1
+
+
+def test_ntlm_through_the_hooks() -> None:
+    hooks = hooks_of(UserStore({USER: PASSWORD}))
+    made = mechanisms_of(hooks, target="mail.example", nonce=lambda: bytes(8))
+    assert list(made) == ["PLAIN", "LOGIN", "NTLM"]
+    assert list(mechanisms_of(hooks_of(object()), target="x", nonce=lambda: bytes(8))) == []
+
+
+def test_a_misspelt_hook() -> None:
+    class Handler:
+        def on_mial(self) -> None: ...
+
+    with pytest.raises(TypeError, match="on_mial"):
+        hooks_of(Handler())
+
+
+# ---- the transaction is thrown away ----
+
+
+@pytest.mark.clause("RFC5321-4.1.1.5b", "RFC5321-4.1.1.10c", "RFC5321-3.8b", "RFC5321-4.5.3.2.7a")
+@pytest.mark.parametrize(
+    ("end", "reply"),
+    [
+        ("C: <close>\n", ""),
+        ("C: <reset>\n", ""),
+        ("C: <silence>\n", "S: 421 4.4.2 Timeout, closing connection\n"),
+        ("C: <shutdown>\n", "S: 421 4.3.2 Service not available, closing connection\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("script", "reset"),
+    [
+        ("S: 220...\n", 0),
+        (HELLO, 0),
+        (HELLO + "C: AUTH LOGIN\nS: 334...\n", 0),
+        (HELLO + "C: MAIL FROM:<a@x.org>\nS: 250...\n", 1),
+        (HELLO + ENVELOPE, 1),
+        (HELLO + ENVELOPE + DATA, 1),
+        (HELLO + ENVELOPE + DATA + "C: half\n", 1),
+        (HELLO + MESSAGE + "S: 250...\n", 0),
+    ],
+)
+def test_the_end_in_every_state(script: str, reset: int, end: str, reply: str) -> None:
+    handler = Recorder()
+    served(script + end + reply, handler)
+    assert handler.names.count("on_reset") == reset
+    assert "on_quit" not in handler.names
+
+
+@pytest.mark.clause("RFC5321-4.1.1.10a")
+def test_quit_in_a_transaction() -> None:
+    handler = Recorder()
+    served(HELLO + ENVELOPE + QUIT, handler)
+    assert handler.names[-2:] == ["on_reset", "on_quit"]
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError(), BrokenPipeError()])
+def test_a_client_that_does_not_take_its_replies(error: OSError) -> None:
+    flow = serve(ServerConnection(server_config()), hooks_of(object()))
+    action = next(flow)
+    assert isinstance(action, Send)
+    assert action.deadline is not None
+    action = flow.throw(error)
+    while isinstance(action, Send):
+        action = flow.throw(error)
+    assert isinstance(action, Close)
+    with pytest.raises(StopIteration):
+        flow.send(None)
+
+
+# ---- TLS ----
+
+STARTTLS = "C: STARTTLS\nS: 220 2.0.0...\n"
+
+
+@pytest.mark.clause("RFC3207-4.2c", "RFC3207-4.2h")
+def test_starttls() -> None:
+    handler = Recorder()
+    script = HELLO + STARTTLS + "C: <TLS>\nC: MAIL FROM:<a@x.org>\nS: 503...\nC: EHLO b.example\n"
+    conn = served(script + "S: 250-...\n" * 6 + "S: 250 DSN\n" + QUIT, handler)
+    assert conn.tls == FAKE_TLS
+    assert ("on_hello", "b.example") in handler.calls
+
+
+@pytest.mark.clause("RFC3207-4e")
+def test_a_handshake_that_fails() -> None:
+    served(HELLO + STARTTLS + "C: <no TLS>\n")
+    served("C: <no TLS>\n", tls=True)
+
+
+@pytest.mark.parametrize("error", [Shutdown(), TimeoutError(), ConnectionResetError()])
+def test_the_end_in_a_handshake(error: Exception) -> None:
+    handler = Recorder()
+    flow = serve(ServerConnection(server_config()), hooks_of(handler), implicit_tls=True)
+    action = next(flow)
+    assert isinstance(action, StartTLS)
+    assert action.server_hostname is None
+    assert action.deadline is not None
+    assert flow.throw(error) == Close()
+    assert handler.calls == []
+
+
+def test_implicit_tls() -> None:
+    conn = served("C: <TLS>\nS: 220...\nC: STARTTLS\nS: 503...\n" + QUIT, tls=True)
+    assert conn.tls == FAKE_TLS
+
+
+@pytest.mark.clause("SEC-TLS-srv-a", "SEC-TLS-srv-b")
+def test_injection_behind_starttls_is_answered_and_closed() -> None:
+    handler = Recorder()
+    # Both lines are there before the first is read.
+    script = HELLO + "C: STARTTLS\nC: EHLO injected\nS: 421 4.7.0...\n"
+    served(script, handler)
+    assert ("on_hello", "injected") not in handler.calls
+
+
+# ---- the last octets ----
+
+
+def last_close(script: str) -> Close:
+    flow = serve(ServerConnection(server_config()), hooks_of(object()))
+    client = ScriptedClient(script)
+    seen: list[object] = []
+
+    def watched() -> Flow[None]:
+        value: object = None
+        while True:
+            try:
+                action = flow.send(value)
+            except StopIteration:
+                return
+            seen.append(action)
+            value = yield action
+
+    run(watched(), client)
+    client.check_done()
+    assert isinstance(seen[-1], Close)
+    return seen[-1]
+
+
+def test_the_last_reply_is_not_lost_to_unread_octets() -> None:
+    assert last_close("S: 220...\n" + QUIT).linger > 0
+    assert last_close("S: 220...\nC: <close>\n").linger == 0
+
+
+@pytest.mark.clause("SEC-INJ-srv-c")
+def test_too_many_errors() -> None:
+    config = server_config(limits=Limits(errors=2))
+    served("S: 220...\n" + "C: FOO\n" * 3 + "S: 500...\nS: 500...\nS: 421 4.7.0...\n", config=config)
+
+
+@pytest.mark.clause("OXSMTP-3.2-4.3a")
+def test_the_profile() -> None:
+    conn = ServerConfig(hostname="mail.example", policy=OXSMTP_2008)
+    script = (
+        "S: 220...\nC: EHLO a\n"
+        + "S: 250-...\n" * 5
+        + "S: 250 DSN\nC: MAIL FROM:<a@x.org>\nS: 530 5.7.0...\n"
+    )
+    served(script + QUIT, config=conn)

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from ehlo.policy import OPEN_TEST, OXSMTP_2008, SubmissionPolicy
+
+
+@pytest.mark.clause("OXSMTP-A-a")
+def test_the_profile_is_the_default() -> None:
+    assert SubmissionPolicy() == OXSMTP_2008
+
+
+def test_the_open_policy_still_refuses_bare_newlines() -> None:
+    expected = attrs.evolve(
+        OXSMTP_2008, require_auth=False, allow_cleartext_auth=True, require_qualified_domains=False
+    )
+    assert expected == OPEN_TEST

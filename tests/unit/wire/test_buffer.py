@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import pytest
+from tests.helpers.splits import agreed_before_tail
+
+from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
+
+
+def two_lines(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
+    """The first two lines, asked for after each piece, and what the buffer still holds."""
+    buffer = ReceiveBuffer()
+    found: list[bytes] = []
+    for piece in pieces:
+        buffer.feed(piece)
+        while len(found) < 2 and (line := buffer.take_line(100)) is not None:
+            found.append(line)
+    return found, buffer.take_all()
+
+
+@pytest.mark.clause("RFC5321-2.3.8a")
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        (b"NOOP\r\nQUIT\r\n", [b"NOOP", b"QUIT"]),
+        (b"\r\n\r\n", [b"", b""]),
+        (b"a\nb\rc\r\n\r\r\n", [b"a\nb\rc", b"\r"]),
+        (b"\n\r\n\r\n", [b"\n", b""]),
+        (b"\0\xff\x85\r\n\xe2\x80\xa8\r\n", [b"\0\xff\x85", b"\xe2\x80\xa8"]),
+    ],
+)
+def test_crlf_ends_a_line_and_nothing_else(octets: bytes, expected: list[bytes]) -> None:
+    assert agreed_before_tail(two_lines, octets) == expected
+
+
+def test_a_partial_line_stays() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a\r\nb\r")
+    assert buffer.take_line(100) == b"a"
+    assert len(buffer) == 2
+    assert buffer.take_line(100) is None
+    assert buffer.take_line(100) is None
+    buffer.feed(b"")
+    buffer.feed(b"\n")
+    assert buffer.take_line(100) == b"b"
+    assert buffer.take_line(100) is None
+    assert len(buffer) == 0
+
+
+@pytest.mark.parametrize("text", [b"12345678", b"", b"1234567\r"])
+def test_the_limit_counts_the_crlf(text: bytes) -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(text + b"\r\n")
+    assert buffer.take_line(len(text) + 2) == text
+    buffer.feed(text + b"\r\n")
+    with pytest.raises(LineTooLong):
+        buffer.take_line(len(text) + 1)
+
+
+def test_a_line_is_too_long_before_it_ends() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"x" * 9)
+    assert buffer.take_line(10) is None
+    buffer.feed(b"x")
+    with pytest.raises(LineTooLong):
+        buffer.take_line(10)
+
+
+def test_the_limit_counts_from_the_line_not_from_the_buffer() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"12345678\r\n" * 3 + b"123456789\r\n")
+    assert [buffer.take_line(10) for _ in range(3)] == [b"12345678"] * 3
+    with pytest.raises(LineTooLong):
+        buffer.take_line(10)
+
+
+def test_a_smaller_limit_after_a_larger_one() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"x" * 50)
+    assert buffer.take_line(100) is None
+    with pytest.raises(LineTooLong):
+        buffer.take_line(10)
+    buffer.feed(b"\r\n")
+    assert buffer.take_line(52) == b"x" * 50
+
+
+@pytest.mark.parametrize("end", [b"x\r\n", b"\r\n", b"\r\r\n", b"\n\r\n"])
+def test_the_rest_of_a_line_is_discarded(end: bytes) -> None:
+    for cut in range(len(end) + 1):
+        buffer = ReceiveBuffer()
+        buffer.feed(b"first\r\nxxxx")
+        assert buffer.take_line(100) == b"first"
+        assert not buffer.discard_line()
+        assert len(buffer) == 0
+        buffer.feed(end[:cut])
+        ended = buffer.discard_line()
+        assert ended == (cut == len(end))
+        assert len(buffer) <= 1
+        buffer.feed(end[cut:] + b"NOOP\r\n")
+        if not ended:
+            assert buffer.discard_line()
+        assert buffer.take_line(100) == b"NOOP"
+
+
+def test_drop() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"12345NOOP\r\n")
+    assert buffer.take_line(100) == b"12345NOOP"
+    buffer.feed(b"12345NOOP\r\nab")
+    assert buffer.drop(5) == 5
+    assert buffer.take_line(100) == b"NOOP"
+    assert buffer.drop(5) == 2
+    assert len(buffer) == 0
+    buffer.feed(b"\r\n")
+    assert buffer.take_line(100) == b""
+
+
+def test_drop_forgets_what_was_searched() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"abc")
+    assert buffer.take_line(100) is None
+    assert buffer.drop(3) == 3
+    buffer.feed(b"\r\nx\r\n")
+    assert buffer.take_line(100) == b""
+
+
+def test_octets_go_back_in_front() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a\r\nbody.rest\r\nQU")
+    assert buffer.take_line(100) == b"a"
+    taken = buffer.take_all()
+    assert taken == b"body.rest\r\nQU"
+    assert len(buffer) == 0
+    buffer.feed(b"IT and a long argument")
+    assert buffer.take_line(100) is None
+    buffer.unread(taken[5:])
+    buffer.feed(b"\r\n")
+    assert buffer.take_line(100) == b"rest"
+    assert buffer.take_line(100) == b"QUIT and a long argument"
+
+
+def test_what_was_taken_is_not_kept() -> None:
+    buffer = ReceiveBuffer()
+    for _ in range(1000):
+        buffer.feed(b"x" * 98 + b"\r\n" + b"y")
+        assert buffer.take_line(1000) is not None
+    assert len(buffer) == 1
+    assert len(buffer._data) < 1000
+
+
+def test_octets_go_back_only_where_nothing_was_taken() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a\r\nb\r\n")
+    buffer.take_line(100)
+    with pytest.raises(RuntimeError):
+        buffer.unread(b"x")
+
+
+@pytest.mark.parametrize("took", [False, True])
+def test_take_all_and_clear(took: bool) -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a\r\nbc")
+    if took:
+        buffer.take_line(100)
+        buffer.take_line(100)
+    everything = buffer.take_all()
+    assert type(everything) is bytes
+    assert everything == (b"bc" if took else b"a\r\nbc")
+    assert buffer.take_all() == b""
+    buffer.feed(b"d\r\n")
+    assert buffer.take_line(100) == b"d"
+    buffer.feed(b"secret")
+    buffer.clear()
+    assert len(buffer) == 0
+    buffer.feed(b"\r\n")
+    assert buffer.take_line(100) == b""
+
+
+def test_what_comes_out_is_no_view() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a\r\nb\r\n")
+    line = buffer.take_line(100)
+    assert type(line) is bytes
+    buffer.feed(b"xxxx\r\n")
+    assert line == b"a"

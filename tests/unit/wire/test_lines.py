@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+from tests.helpers.splits import agreed, every_cut
+
+from ehlo.wire.buffer import ReceiveBuffer
+from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
+
+LIMIT = 12
+
+
+def run(pieces: list[bytes], *, skip: int = 0, runaway: int = 1000) -> list[bytes | Framing]:
+    buffer = ReceiveBuffer()
+    reader = LineReader(buffer, runaway)
+    if skip:
+        reader.skip(skip)
+    found: list[bytes | Framing] = []
+    for piece in pieces:
+        buffer.feed(piece)
+        while (line := reader.next_line(LIMIT)) is not INCOMPLETE:
+            found.append(line)
+            assert len(found) < 1000, "one answer is given for ever"
+            if line is Framing.RUNAWAY:
+                return found
+    return found
+
+
+@pytest.mark.parametrize("size", [LIMIT - 3, LIMIT - 2, LIMIT - 1, LIMIT, LIMIT + 1, 3 * LIMIT])
+@pytest.mark.parametrize("filler", [b"x", b"\n", b"\r", b"QUIT\n", b"\0"])
+@pytest.mark.clause("RFC5321-2.3.8a")
+def test_the_tail_of_a_long_line_is_never_a_line(size: int, filler: bytes) -> None:
+    text = (filler * size)[:size]
+    expected = [Framing.OVERLONG if size + 2 > LIMIT else text, b"NOOP", Framing.OVERLONG, b"QUIT"]
+    assert agreed(run, text + b"\r\nNOOP\r\n" + text.ljust(LIMIT, b"y") + b"\r\nQUIT\r\n") == expected
+
+
+def test_commands_inside_a_long_line() -> None:
+    octets = b"NOOP " + b"x" * LIMIT + b"\nRSET\n\rQUIT\r\r\nDATA\r\n"
+    assert agreed(run, octets) == [Framing.OVERLONG, b"DATA"]
+
+
+def test_one_answer_for_one_long_line() -> None:
+    for pieces in every_cut(b"x" * 100 + b"\r\n"):
+        assert run(pieces) == [Framing.OVERLONG]
+    assert run([b"x" * 100, b"x" * 100]) == []
+
+
+def test_nothing_of_a_long_line_is_kept() -> None:
+    buffer = ReceiveBuffer()
+    reader = LineReader(buffer, 10**6)
+    for _ in range(100):
+        buffer.feed(b"x" * 1000 + b"\r")
+        assert reader.next_line(LIMIT) is INCOMPLETE
+        assert len(buffer) <= 1
+
+
+def test_a_line_without_an_end() -> None:
+    buffer = ReceiveBuffer()
+    reader = LineReader(buffer, 100)
+    for expected in (INCOMPLETE, INCOMPLETE, Framing.RUNAWAY, Framing.RUNAWAY):
+        buffer.feed(b"x" * 50)
+        assert reader.next_line(LIMIT) is expected
+
+
+def test_an_end_that_comes_late_but_comes() -> None:
+    assert run([b"x" * 500 + b"\r\nNOOP\r\n"], runaway=100) == [Framing.OVERLONG, b"NOOP"]
+
+
+def test_each_long_line_has_its_own_measure() -> None:
+    line = [b"x" * 60, b"\r\n"]
+    assert run(line * 5, runaway=100) == [Framing.OVERLONG] * 5
+
+
+def test_limits_may_change_between_lines() -> None:
+    buffer = ReceiveBuffer()
+    reader = LineReader(buffer, 1000)
+    buffer.feed(b"x" * 20)
+    assert reader.next_line(40) is INCOMPLETE
+    buffer.feed(b"\r\n" + b"y" * 20 + b"\r\nQUIT\r\n")
+    assert reader.next_line(40) == b"x" * 20
+    assert reader.next_line(LIMIT) is Framing.OVERLONG
+    assert reader.next_line(LIMIT) == b"QUIT"
+    assert reader.next_line(LIMIT) is INCOMPLETE
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 30])
+def test_skipped_octets_are_never_lines(size: int) -> None:
+    octets = (b"QUIT\r\n" * size)[:size] + b"NOOP\r\n" + b"x" * LIMIT + b"\r\nRSET\r\n"
+    expected = [Framing.SKIPPED, b"NOOP", Framing.OVERLONG, b"RSET"]
+    assert agreed(lambda pieces: run(pieces, skip=size), octets) == expected
+
+
+def test_skipping_keeps_nothing_and_waits() -> None:
+    buffer = ReceiveBuffer()
+    reader = LineReader(buffer, 100)
+    reader.skip(10**18)
+    buffer.feed(b"NOOP\r\n" * 100)
+    assert reader.next_line(LIMIT) is INCOMPLETE
+    assert reader.next_line(LIMIT) is INCOMPLETE
+    assert len(buffer) == 0
+    reader.skip(3)
+    buffer.feed(b"abNOOP\r\n"[:2])
+    assert reader.next_line(LIMIT) is INCOMPLETE
+    buffer.feed(b"cNOOP\r\n")
+    assert reader.next_line(LIMIT) is Framing.SKIPPED
+    assert reader.next_line(LIMIT) == b"NOOP"
+
+
+def test_skip_behind_a_line() -> None:
+    buffer = ReceiveBuffer()
+    reader = LineReader(buffer, 100)
+    buffer.feed(b"BDAT 6\r\nQUIT\r\nRSET\r\n")
+    assert reader.next_line(LIMIT) == b"BDAT 6"
+    reader.skip(6)
+    assert reader.next_line(LIMIT) is Framing.SKIPPED
+    assert reader.next_line(LIMIT) == b"RSET"
+    reader.skip(0)
+    assert reader.next_line(LIMIT) is INCOMPLETE
