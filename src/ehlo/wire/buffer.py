@@ -12,17 +12,17 @@ class LineTooLong(Exception):
 
 
 class ReceiveBuffer:
-    """Lines are cut out of `bytes` that only grow when octets arrive in the middle of a line.
+    """What was fed is kept as it came, and lines are cut out of it by a moving index.
 
-    The consumed front is dropped once for each feed, and the place up to which no CRLF was found
-    is remembered, so that neither one-octet feeds nor many lines in one feed cost more than
-    linear time.
+    Only a line that comes in several pieces is put together, in a bytearray that grows in place; the
+    place up to which no CRLF was found is remembered. So neither one-octet feeds nor many lines in
+    one feed cost more than linear time, and a feed of whole lines is not copied before it is cut.
     """
 
     __slots__ = ("_data", "_searched", "_start")
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._data: bytes | bytearray = b""
         self._start = 0
         self._searched = 0
 
@@ -30,10 +30,17 @@ class ReceiveBuffer:
         return len(self._data) - self._start
 
     def feed(self, data: bytes) -> None:
-        if self._start:
-            del self._data[: self._start]
-            self._searched = max(0, self._searched - self._start)
-            self._start = 0
+        start = self._start
+        if start == len(self._data):
+            self._data = data
+            self._start = self._searched = 0
+            return
+        if isinstance(self._data, bytearray):
+            del self._data[:start]
+        else:
+            self._data = bytearray(memoryview(self._data)[start:])
+        self._searched = max(0, self._searched - start)
+        self._start = 0
         self._data += data
 
     def take_line(self, limit: int) -> bytes | None:
@@ -43,7 +50,8 @@ class ReceiveBuffer:
         """
         start = self._start
         data = self._data
-        end = data.find(b"\r\n", max(start, self._searched), start + limit)
+        searched = self._searched
+        end = data.find(b"\r\n", searched if searched > start else start, start + limit)
         if end < 0:
             if len(data) - start >= limit:
                 raise LineTooLong
@@ -51,7 +59,8 @@ class ReceiveBuffer:
             self._searched = max(start, len(data) - 1)
             return None
         self._start = self._searched = end + 2
-        return bytes(data[start:end])
+        line = data[start:end]
+        return line if isinstance(line, bytes) else bytes(line)
 
     def discard_line(self) -> bool:
         """Drop octets up to and with the next CRLF; False (and all is dropped) if it has not come."""
@@ -59,7 +68,7 @@ class ReceiveBuffer:
         if end < 0:
             # A trailing CR may be half of the CRLF that ends the line.
             keep = len(self._data) - self._data.endswith(b"\r")
-            self._start = self._searched = keep
+            self._start = self._searched = max(self._start, keep)
             return False
         self._start = self._searched = end + 2
         return True
@@ -71,7 +80,7 @@ class ReceiveBuffer:
         return dropped
 
     def take_all(self) -> bytes:
-        data = bytes(self._data[self._start :]) if self._start else bytes(self._data)
+        data = bytes(memoryview(self._data)[self._start :]) if self._start else bytes(self._data)
         self.clear()
         return data
 
@@ -79,10 +88,9 @@ class ReceiveBuffer:
         """Put octets back in front: what a decoder left behind the end of its own part."""
         if self._start:
             raise RuntimeError("octets may be put back only right after take_all")
-        self._data[:0] = data
+        self._data = data + self._data if self._data else data
         self._searched = 0
 
     def clear(self) -> None:
-        self._data = bytearray()
-        self._start = 0
-        self._searched = 0
+        self._data = b""
+        self._start = self._searched = 0
