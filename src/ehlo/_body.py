@@ -30,17 +30,18 @@ class BodyReader:
         """`(content, rest)` as the codec gives them; no content once the body is refused."""
         decoder = self._decoder
         content, rest = decoder.decode(data)
-        maximum = self._limits.message_size
-        if maximum is not None and decoder.size > maximum and self.refusal is None:
-            # [RFC1870-7b] memory stays bounded: the octets are read and not kept.
-            self.refusal = replies.TOO_BIG
-        if rest is not None and self.refusal is None:
-            self.refusal = check_data(
-                self._policy,
-                bare_newline=decoder.bare_newline,
-                eight_bit=decoder.eight_bit,
-                declared_8bit=self._declared_8bit,
-            )
+        if self.refusal is None:
+            maximum = self._limits.message_size
+            if maximum is not None and decoder.size > maximum:
+                # [RFC1870-7b] memory stays bounded: the octets are read and not kept.
+                self.refusal = replies.TOO_BIG
+            elif rest is not None and (decoder.bare_newline or decoder.eight_bit):
+                self.refusal = check_data(
+                    self._policy,
+                    bare_newline=decoder.bare_newline,
+                    eight_bit=decoder.eight_bit,
+                    declared_8bit=self._declared_8bit,
+                )
         return (content if self.refusal is None else b""), rest
 
     def earned_time(self) -> bool:

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Any, ClassVar, TypeAlias, assert_never
+from functools import lru_cache
+from typing import Any, ClassVar, Final, TypeAlias
 
 import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo.extensions import NO_PARAMETERS, Extension, Param, Parameters, render_parameters
 from ehlo.wire import abnf, base64
-from ehlo.wire.address import AddressError, ForwardPath, ReversePath, check_domain, render_path
+from ehlo.wire.address import AddressError, ForwardPath, Mailbox, ReversePath, check_domain, render_path
 from ehlo.wire.command import render
 
 
@@ -40,6 +41,9 @@ class Verb(Enum):
     EXPN = "EXPN"
     HELP = "HELP"
     QUIT = "QUIT"
+
+    # Members are singletons; Enum's own hash is Python code, and tables by verb are everywhere.
+    __hash__ = object.__hash__
 
 
 @attrs.frozen
@@ -134,57 +138,105 @@ Command: TypeAlias = (
 )
 
 
-def render_command(command: Command, extensions: Iterable[Extension]) -> bytes:
-    """The octets of a command line, with the parameters that `extensions` define.
+@attrs.frozen
+class Writable:
+    """The parameters that may be written: those of the extensions in the server's last EHLO reply."""
+
+    mail: tuple[Param[Any], ...] = ()
+    rcpt: tuple[Param[Any], ...] = ()
+
+    @classmethod
+    def of(cls, extensions: Iterable[Extension]) -> Writable:
+        extensions = tuple(extensions)
+        return cls(
+            tuple(param for extension in extensions for param in extension.mail),
+            tuple(param for extension in extensions for param in extension.rcpt),
+        )
+
+
+def render_command(command: Command, writable: Writable) -> bytes:
+    """The octets of a command line.
 
     Raises LocalProtocolError for an argument that cannot stand in a command; nothing was sent.
     """
     try:
-        return render(*_words(command, extensions))
+        return _WRITERS[command.verb](command, writable)
     except (AddressError, ValueError) as error:
         raise LocalProtocolError(str(error)) from None
 
 
-def _words(command: Command, extensions: Iterable[Extension]) -> list[str]:
-    match command:
-        case Ehlo(name) | Helo(name):
-            check_domain(name)
-            return [command.verb.value, name]
-        case Auth(mechanism, initial):
-            return ["AUTH", _mechanism(mechanism), *_initial(initial)]
-        case Mail(path, parameters):
-            params = [param for extension in extensions for param in extension.mail]
-            return [f"MAIL FROM:{render_path(path)}", *_parameters(parameters, params)]
-        case Rcpt(path, parameters):
-            params = [param for extension in extensions for param in extension.rcpt]
-            return [f"RCPT TO:{render_path(path)}", *_parameters(parameters, params)]
-        case Vrfy(text) | Expn(text):
-            return [command.verb.value, text]
-        case Help(topic):
-            return ["HELP", topic] if topic else ["HELP"]
-        case StartTls() | Data() | Rset() | Noop() | Quit():
-            return [command.verb.value]
-        case EndOfData():
-            raise LocalProtocolError("the end of the data is sent by end_body")
-        case _:
-            assert_never(command)
+@lru_cache(maxsize=512)
+def _path_line(start: str, local: str, domain: str) -> bytes:
+    """A line up to its path: a sender comes again with the next message, and need be proved but once."""
+    return render(f"{start}{render_path(Mailbox(local, domain))}")
 
 
-def _mechanism(name: str) -> str:
-    if not abnf.MECHANISM.match(name):
-        raise LocalProtocolError("not the name of a SASL mechanism")
-    return name.upper()
+def _write_mail(command: Mail, writable: Writable) -> bytes:
+    path = command.reverse_path
+    line = b"MAIL FROM:<>\r\n" if path is None else _path_line("MAIL FROM:", path.local, path.domain)
+    parameters = command.parameters
+    # By identity: most commands have none, and to ask for their number is a call.
+    return line if parameters is NO_PARAMETERS else _with_parameters(line, parameters, writable.mail)
 
 
-def _initial(initial: bytes | None) -> list[str]:
-    if initial is None:
-        return []
-    return [(base64.encode(initial) if initial else base64.EMPTY).decode("ascii")]
+def _write_rcpt(command: Rcpt, writable: Writable) -> bytes:
+    path = command.forward_path
+    line = _path_line("RCPT TO:", path.local, path.domain)
+    parameters = command.parameters
+    return line if parameters is NO_PARAMETERS else _with_parameters(line, parameters, writable.rcpt)
 
 
-def _parameters(parameters: Parameters, params: list[Param[Any]]) -> list[str]:
+def _with_parameters(line: bytes, parameters: Parameters, params: Iterable[Param[Any]]) -> bytes:
+    if not parameters:
+        return line
     words = render_parameters(parameters, params)
     # [RFC5321-4.1.1.3b] only what the server's last EHLO reply offers may be sent.
     if len(words) != len(parameters):
         raise LocalProtocolError("the server does not offer the extension of a parameter")
-    return words
+    return line[:-2] + b" " + render(*words)
+
+
+def _write_hello(command: Ehlo | Helo, _: Writable) -> bytes:
+    check_domain(command.name)
+    return render(command.verb.value, command.name)
+
+
+def _write_auth(command: Auth, _: Writable) -> bytes:
+    if not abnf.MECHANISM.match(command.mechanism):
+        raise LocalProtocolError("not the name of a SASL mechanism")
+    words = ["AUTH", command.mechanism.upper()]
+    if command.initial is not None:
+        words.append((base64.encode(command.initial) if command.initial else base64.EMPTY).decode("ascii"))
+    return render(*words)
+
+
+def _write_text(command: Vrfy | Expn, _: Writable) -> bytes:
+    return render(command.verb.value, command.text)
+
+
+def _write_help(command: Help, _: Writable) -> bytes:
+    return render("HELP", command.topic) if command.topic else b"HELP\r\n"
+
+
+def _write_end_of_data(_: EndOfData, __: Writable) -> bytes:
+    raise LocalProtocolError("the end of the data is sent by end_body")
+
+
+def _fixed(verb: Verb) -> Callable[[Any, Writable], bytes]:
+    line = render(verb.value)
+    return lambda _, __: line
+
+
+# By verb and not by type, so that a subclass is written as what it is.
+_WRITERS: Final[dict[Verb, Callable[[Any, Writable], bytes]]] = {
+    Verb.EHLO: _write_hello,
+    Verb.HELO: _write_hello,
+    Verb.AUTH: _write_auth,
+    Verb.MAIL: _write_mail,
+    Verb.RCPT: _write_rcpt,
+    Verb.VRFY: _write_text,
+    Verb.EXPN: _write_text,
+    Verb.HELP: _write_help,
+    Verb.END_OF_DATA: _write_end_of_data,
+    **{verb: _fixed(verb) for verb in (Verb.STARTTLS, Verb.DATA, Verb.RSET, Verb.NOOP, Verb.QUIT)},
+}

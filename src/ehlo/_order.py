@@ -36,6 +36,14 @@ class Facts(Protocol):
     def state(self) -> State: ...
 
 
+def settled(facts: Facts) -> bool:
+    """Neither TLS nor an identity is a reason to refuse a command, until one of the facts changes."""
+    policy = facts.config.policy
+    lacks_tls = policy.require_tls and facts.tls is None
+    lacks_identity = policy.require_auth and facts.identity is None
+    return not (lacks_tls or lacks_identity or facts.tls_refused)
+
+
 def out_of_order(facts: Facts, verb: Verb) -> Reply | None:
     """The reply to a verb that may not come now, or None."""
     state, policy = facts.state, facts.config.policy

@@ -18,11 +18,12 @@ _IDLE: Final = frozenset(
 
 
 class Patience:
-    __slots__ = ("_deadline", "_errors", "_idle", "_limits")
+    __slots__ = ("_errors", "_idle", "_limits", "wait")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._deadline: Deadline | None = None
+        self.wait: Deadline | None = None
+        """The wait that goes on; set to None when something was completed, and a new one begins."""
         self._errors = 0
         self._idle = 0
 
@@ -43,18 +44,14 @@ class Patience:
         self._errors = 0
         self._idle = 0
 
-    def progress(self) -> None:
-        """Something was completed: a new wait begins."""
-        self._deadline = None
-
     def deadline(self, state: State) -> Deadline:
-        if self._deadline is None:
+        if self.wait is None:
             limits = self._limits
             match state:
                 case State.BODY:
-                    self._deadline = Deadline(Wait.BLOCK, limits.block_timeout)
+                    self.wait = Deadline(Wait.BLOCK, limits.block_timeout)
                 case State.TLS:
-                    self._deadline = Deadline(Wait.HANDSHAKE, limits.tls_timeout)
+                    self.wait = Deadline(Wait.HANDSHAKE, limits.tls_timeout)
                 case _:
-                    self._deadline = Deadline(Wait.COMMAND, limits.idle_timeout)
-        return self._deadline
+                    self.wait = Deadline(Wait.COMMAND, limits.idle_timeout)
+        return self.wait

@@ -15,11 +15,14 @@ from enum import Enum
 from typing import Final
 
 from ehlo._commands import Verb
-from ehlo.wire.codes import CLASS_OF, CLOSING, ReplyClass
+from ehlo.wire.codes import CLOSING, ReplyClass
 
 
 class State(Enum):
     """Where the session stands."""
+
+    # Enum's own hash is Python code that hashes the name; a member is itself and nothing else.
+    __hash__ = object.__hash__
 
     GREETING = "greeting"
     """Connected; the server has not greeted."""
@@ -114,9 +117,20 @@ IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.BODY})
 """A sender was accepted and the transaction is not over."""
 
 
+# The same rows by the first digit alone, so that one look-up does for each reply.
+_NEXT: Final = {
+    (state, verb, int(reply_class)): after
+    for state, row in TRANSITIONS.items()
+    for (verb, reply_class), after in row.items()
+}
+
+
+_CLOSED: Final = State.CLOSED
+
+
 def advance(state: State, verb: Verb, code: int) -> State:
     """The state after a reply with this code to this verb."""
     if code == CLOSING:
         # [RFC5321-3.8d] ends the session whatever it answers.
-        return State.CLOSED
-    return TRANSITIONS[state].get((verb, CLASS_OF[code]), state)
+        return _CLOSED
+    return _NEXT.get((state, verb, code // 100), state)

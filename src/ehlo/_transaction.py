@@ -9,11 +9,12 @@ from ehlo.extensions import NO_PARAMETERS, Body
 
 
 class Transaction:
-    __slots__ = ("_mail", "_recipients", "body", "rcpt_seen")
+    __slots__ = ("_envelope", "_mail", "_recipients", "body", "rcpt_seen")
 
     def __init__(self, mail: MailReceived = MailReceived(None, NO_PARAMETERS)) -> None:  # noqa: B008
         self._mail = mail
         self._recipients: list[Recipient] = []
+        self._envelope: Envelope | None = None
         self.body: BodyReader | None = None
         self.rcpt_seen = False
         """RCPT was tried, whatever became of it."""
@@ -25,9 +26,12 @@ class Transaction:
 
     @property
     def envelope(self) -> Envelope:
-        return Envelope(self._mail.reverse_path, self._mail.parameters, tuple(self._recipients))
+        if self._envelope is None:
+            self._envelope = Envelope(self._mail.reverse_path, self._mail.parameters, tuple(self._recipients))
+        return self._envelope
 
     def add(self, rcpt: RcptReceived) -> None:
+        self._envelope = None
         self._recipients.append(Recipient(rcpt.forward_path, rcpt.parameters))
 
     def start_body(self, config: ServerConfig) -> None:

@@ -11,19 +11,16 @@ RemoteProtocolError, and the connection is over.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NoReturn
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Final, NoReturn, TypeAlias
 
 from ehlo._commands import (
-    Auth,
     Command,
-    Data,
-    Ehlo,
     EndOfData,
-    Helo,
     Mail,
-    Quit,
-    StartTls,
     Verb,
+    Writable,
     render_command,
 )
 from ehlo._errors import LocalProtocolError, RemoteProtocolError
@@ -49,21 +46,53 @@ from ehlo._events import (
 from ehlo._limits import Limits
 from ehlo._state import ALLOWED, State, advance
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
-from ehlo.extensions import AUTH, PIPELINING, STANDARD, STARTTLS, Body, Capabilities, Extension
+from ehlo.extensions import (
+    AUTH,
+    NO_PARAMETERS,
+    PIPELINING,
+    STANDARD,
+    STARTTLS,
+    Body,
+    Capabilities,
+    Extension,
+)
 from ehlo.wire import base64
-from ehlo.wire.buffer import ReceiveBuffer
 from ehlo.wire.codes import CLOSING, ReplyClass
 from ehlo.wire.dot import DotEncoder, Newlines
 from ehlo.wire.reply import CHALLENGE, Reply, ReplyParser
 
 # [RFC2920-3.1b] these may stand anywhere in a group; all others end one.
 _MAY_BE_FOLLOWED: Final = frozenset({Verb.MAIL, Verb.RCPT, Verb.RSET, Verb.END_OF_DATA})
-# What is expected of each verb when the next command is judged before the reply came.
-_EXPECTED: Final = {Verb.DATA: 354}
+# Where each verb leads once the server agrees: for a command that is judged before the reply to the
+# one ahead of it came, and for nearly every reply that comes.
+_AGREED: Final[Mapping[State, Mapping[Verb, State]]] = {
+    state: {verb: advance(state, verb, 354 if verb is Verb.DATA else 250) for verb in Verb} for state in State
+}
 # [RFC4954-4i] AUTH with its initial response is a command line like any other.
 _COMMAND_LINE: Final = 512
 
+_Wait: TypeAlias = tuple[Wait, Callable[[Limits], float]]
+_ANY_REPLY: Final[_Wait] = (Wait.REPLY, attrgetter("command_timeout"))
+_REPLY_WAITS: Final[dict[Verb, _Wait]] = {
+    Verb.DATA: (Wait.DATA_START, attrgetter("data_timeout")),
+    Verb.END_OF_DATA: (Wait.FINAL_REPLY, attrgetter("final_timeout")),
+    Verb.QUIT: (Wait.QUIT, attrgetter("quit_timeout")),
+}
+"""What is waited for when the reply to a verb is due."""
+_WAITS: Final[dict[State, _Wait]] = {
+    State.GREETING: (Wait.GREETING, attrgetter("greeting_timeout")),
+    State.BODY: (Wait.BLOCK, attrgetter("block_timeout")),
+    State.TLS: (Wait.HANDSHAKE, attrgetter("tls_timeout")),
+}
+"""And in a state in which no reply is due."""
+
 _NOTHING_OFFERED: Final = Capabilities()
+_NOTHING_WRITABLE: Final = Writable()
+_END_OF_DATA: Final = EndOfData()
+
+# Bound once: reaching a member through its enum costs as much as a call.
+_GREETING, _BODY, _TLS, _CLOSED = State.GREETING, State.BODY, State.TLS, State.CLOSED
+_MAIL, _DATA, _AUTH, _STARTTLS = Verb.MAIL, Verb.DATA, Verb.AUTH, Verb.STARTTLS
 
 
 class ClientConnection:
@@ -79,10 +108,9 @@ class ClientConnection:
     ) -> None:
         self.limits = limits if limits is not None else Limits()
         self.extensions = extensions
-        self._offered: tuple[Extension, ...] = ()
+        self._writable = _NOTHING_WRITABLE
         self._newlines = newlines
         self._trace = trace
-        self._buffer = ReceiveBuffer()
         self._parser = ReplyParser(self.limits)
         self._out: list[bytes] = []
         self._in_flight: deque[Command] = deque()
@@ -93,7 +121,9 @@ class ClientConnection:
         self._eof = False
         self._deadline: Deadline | None = None
         self._encoder = DotEncoder(newlines)
-        self._declared_8bit = False
+        self._terms = NO_PARAMETERS
+        self.can_pipeline = False
+        """The last EHLO reply offered PIPELINING."""
         self.capabilities = _NOTHING_OFFERED
         """What the last EHLO reply offered; nothing after HELO and after a TLS handshake."""
         self.tls: TLSInfo | None = None
@@ -111,10 +141,6 @@ class ClientConnection:
         """How many commands wait for their reply."""
         return len(self._in_flight)
 
-    @property
-    def can_pipeline(self) -> bool:
-        return PIPELINING.keyword in self.capabilities
-
     # ---- out ----
 
     def send(self, command: Command) -> None:
@@ -123,41 +149,37 @@ class ClientConnection:
         verb = command.verb
         if verb not in ALLOWED[self._expected_state]:
             raise LocalProtocolError(f"{verb.value} may not be sent in state {self._expected_state.value}")
-        self._check_group(verb)
-        match command:
-            case Auth():
-                self._check_auth()
-            case StartTls():
-                self._check_starttls()
-            case _:
-                pass
-        line = render_command(command, self._offered)
-        if isinstance(command, Auth) and command.initial and len(line) > _COMMAND_LINE:
-            raise LocalProtocolError("the initial response does not fit in a command line")
+        if self._in_flight:
+            self._check_group(verb)
+        if verb is _AUTH:
+            self._check_auth()
+        elif verb is _STARTTLS:
+            self._check_starttls()
+        line = render_command(command, self._writable)
         if isinstance(command, Mail):
-            self._declared_8bit = command.parameters.get(Body) is Body.EIGHT_BIT_MIME
+            self._terms = command.parameters
+        elif verb is _AUTH and len(line) > _COMMAND_LINE:
+            raise LocalProtocolError("the initial response does not fit in a command line")
         if self._trace is not None:
             trace_command(self._trace, line[:-2])
         self._queue(command, line)
 
     def _queue(self, command: Command, octets: bytes) -> None:
-        self._check_unasked()
+        if not self._in_flight:
+            self._deadline = None
+        if not self._parser.empty:
+            self._check_unasked()
         self._out.append(octets)
         self._in_flight.append(command)
-        verb = command.verb
-        self._expected_state = advance(self._expected_state, verb, _EXPECTED.get(verb, 250))
-        if len(self._in_flight) == 1:
-            self._deadline = None
+        self._expected_state = _AGREED[self._expected_state][command.verb]
 
     def _check_unasked(self) -> None:
         # What is there before anything was asked answers nothing, and must not pass for the reply to
         # what is sent now.
-        if (not self._in_flight or self._challenged) and (len(self._buffer) or self._parser.in_reply):
+        if not self._in_flight or self._challenged:
             self._unasked = True
 
     def _check_group(self, verb: Verb) -> None:
-        if not self._in_flight:
-            return
         # [RFC2920-3.1a] only what the current EHLO reply offers.
         if not self.can_pipeline:
             raise LocalProtocolError("a reply is outstanding and the server does not offer PIPELINING")
@@ -190,7 +212,8 @@ class ClientConnection:
     def _auth_line(self, line: bytes) -> None:
         if not self._challenged:
             raise LocalProtocolError("there is no challenge to answer")
-        self._check_unasked()
+        if not self._parser.empty:
+            self._check_unasked()
         self._challenged = False
         self._deadline = None
         if self._trace is not None:
@@ -203,11 +226,11 @@ class ClientConnection:
         Raises LocalProtocolError for a bare CR or LF when `newlines` says so, and for octets over
         127 in a message that was not declared 8BITMIME [RFC5321-2.4d].
         """
-        if self._state is not State.BODY or self._in_flight:
+        if self._state is not _BODY or self._in_flight:
             raise LocalProtocolError("the server does not wait for a message")
         encoder = self._encoder
         octets = encoder.encode(data)
-        if encoder.eight_bit and not self._declared_8bit:
+        if encoder.eight_bit and self._terms.get(Body) is not Body.EIGHT_BIT_MIME:
             raise LocalProtocolError("the message has octets over 127 and was not declared 8BITMIME")
         self._deadline = None
         if octets:
@@ -215,52 +238,77 @@ class ClientConnection:
 
     def end_body(self) -> None:
         """The message is complete: CRLF.CRLF."""
-        if self._state is not State.BODY or self._in_flight:
+        if self._state is not _BODY or self._in_flight:
             raise LocalProtocolError("the server does not wait for a message")
-        self._queue(EndOfData(), self._encoder.finish())
+        self._queue(_END_OF_DATA, self._encoder.finish())
         if self._trace is not None:
             trace_note(self._trace, f"message data, {self._encoder.size} octets")
 
     def data_to_send(self) -> bytes:
         """The queued octets, in order; they are the caller's now."""
-        data = b"".join(self._out)
-        self._out.clear()
+        out = self._out
+        if len(out) == 1:
+            return out.pop()
+        data = b"".join(out)
+        out.clear()
         return data
 
     # ---- in ----
 
     def receive_data(self, data: bytes) -> None:
         """Store octets; b"" says that the server will send no more."""
-        if self._state is State.CLOSED:
+        state = self._state
+        if state is _CLOSED:
             # [SEC-INJ-both-c] reported once, and nothing behind it is looked at.
             return
         if not data:
             self._eof = True
-        elif self._state is State.TLS:
+        elif state is _TLS:
             self._fail("plaintext where the TLS handshake belongs")
         else:
-            self._buffer.feed(data)
+            self._parser.feed(data)
 
     def next_event(self) -> ClientEvent | Pause:
         """The next event; NEED_DATA: receive more; PAUSED: a challenge or TLS is due.
 
         Raises RemoteProtocolError; the connection is then closed.
         """
-        if self._state is State.CLOSED:
-            self._buffer.clear()
+        state = self._state
+        if state is _CLOSED:
+            self._parser.clear()
             return ConnectionClosed()
-        if self._challenged or (self._state is State.TLS and not self._eof):
+        if self._challenged or (state is _TLS and not self._eof):
             return PAUSED
+        if self._parser.empty:
+            return self._nothing_came()
         try:
-            reply = self._parser.next_reply(self._buffer)
+            reply = self._parser.next_reply()
         except RemoteProtocolError:
             self._end()
             raise
-        if reply is not None:
-            if self._trace is not None:
-                trace_reply(self._trace, reply.render(utf8=True))
-            self._deadline = None
-            return self._take_reply(reply)
+        if reply is None:
+            return self._nothing_came()
+        if self._trace is not None:
+            trace_reply(self._trace, reply.render(utf8=True))
+        self._deadline = None
+        in_flight = self._in_flight
+        if not in_flight or self._unasked:
+            return self._unsolicited(reply)
+        command = in_flight[0]
+        verb = command.verb
+        code = reply.code
+        if code >= 400:
+            return self._refused(command, reply)
+        if (code >= 300) is not (verb is _DATA):
+            return self._challenge(command, reply)
+        in_flight.popleft()
+        self._state = state = _AGREED[state][verb]
+        if not in_flight or state is _CLOSED:
+            self._expected_state = state
+        answered = _ANSWERED.get(verb)
+        return ReplyReceived(command, reply) if answered is None else answered(self, reply)
+
+    def _nothing_came(self) -> ClientEvent | Pause:
         if not self._eof:
             return NEED_DATA
         self._end()
@@ -269,30 +317,20 @@ class ClientConnection:
     @property
     def deadline(self) -> Deadline | None:
         """How long the reply that is due, or the next block of the message, may take."""
-        if self._state is State.CLOSED:
+        state = self._state
+        if state is _CLOSED:
             return None
         if self._deadline is None:
-            limits = self.limits
-            match self._in_flight[0] if self._in_flight else None:
-                case None if self._state is State.GREETING:
-                    self._deadline = Deadline(Wait.GREETING, limits.greeting_timeout)
-                case None if self._state is State.BODY:
-                    self._deadline = Deadline(Wait.BLOCK, limits.block_timeout)
-                case None if self._state is State.TLS:
-                    self._deadline = Deadline(Wait.HANDSHAKE, limits.tls_timeout)
-                case Data():
-                    self._deadline = Deadline(Wait.DATA_START, limits.data_timeout)
-                case EndOfData():
-                    self._deadline = Deadline(Wait.FINAL_REPLY, limits.final_timeout)
-                case Quit():
-                    self._deadline = Deadline(Wait.QUIT, limits.quit_timeout)
-                case _:
-                    self._deadline = Deadline(Wait.REPLY, limits.command_timeout)
+            if self._in_flight:
+                wait, limit = _REPLY_WAITS.get(self._in_flight[0].verb, _ANY_REPLY)
+            else:
+                wait, limit = _WAITS.get(state, _ANY_REPLY)
+            self._deadline = Deadline(wait, limit(self.limits))
         return self._deadline
 
     def start_tls_done(self, info: TLSInfo) -> None:
         """The handshake ended well: after TlsReady, or before the greeting for implicit TLS."""
-        if self._state is State.GREETING and not len(self._buffer):
+        if self._state is State.GREETING and self._parser.empty:
             self.tls = info
             return
         if self._state is not State.TLS:
@@ -300,14 +338,16 @@ class ClientConnection:
         self._state = self._expected_state = advance(State.TLS, Verb.HANDSHAKE, 220)
         # [RFC3207-4.2d] everything learned in clear is forgotten.
         self.tls = info
-        self._forget()
+        self._learn(_NOTHING_OFFERED)
+        self.authenticated = False
         if self._trace is not None:
             trace_note(self._trace, f"TLS started: {info.version} {info.cipher}")
 
-    def _forget(self) -> None:
-        self.capabilities = _NOTHING_OFFERED
-        self._offered = ()
-        self.authenticated = False
+    def _learn(self, capabilities: Capabilities) -> None:
+        # [RFC5321-4.1.1.3b] from here on only what this reply offers.
+        self.capabilities = capabilities
+        self.can_pipeline = PIPELINING.keyword in capabilities
+        self._writable = Writable.of(x for x in self.extensions if x.keyword in capabilities)
 
     def _end(self) -> None:
         self._state = self._expected_state = State.CLOSED
@@ -316,64 +356,65 @@ class ClientConnection:
         self._end()
         raise RemoteProtocolError(message)
 
-    def _take_reply(self, reply: Reply) -> ClientEvent:
-        if self._state is State.GREETING:
-            if reply.reply_class is ReplyClass.INTERMEDIATE:
-                self._fail("a greeting cannot be an intermediate reply")
-            self._state = self._expected_state = advance(State.GREETING, Verb.CONNECT, reply.code)
-            return GreetingReceived(reply)
-        if not self._in_flight or self._unasked:
-            return self._unsolicited(reply)
-        command = self._in_flight[0]
-        if reply.code == CHALLENGE and isinstance(command, Auth):
-            return self._challenge(reply)
-        wanted = ReplyClass.INTERMEDIATE if isinstance(command, Data) else ReplyClass.SUCCESS
-        if reply.code < 400 and reply.reply_class is not wanted:
-            self._fail(f"{reply.code} is no reply to {command.verb.value}")
+    def _refused(self, command: Command, reply: Reply) -> ClientEvent:
         self._in_flight.popleft()
         self._state = advance(self._state, command.verb, reply.code)
-        event = self._answered(command, reply)
-        if not self._in_flight or self._state is State.CLOSED:
+        if not self._in_flight or self._state is _CLOSED:
             self._expected_state = self._state
-        return event
+        return AuthFailed(reply) if command.verb is _AUTH else ReplyReceived(command, reply)
+
+    def _greeted(self, reply: Reply) -> ClientEvent:
+        if reply.reply_class is ReplyClass.INTERMEDIATE:
+            self._fail("a greeting cannot be an intermediate reply")
+        self._state = self._expected_state = advance(State.GREETING, Verb.CONNECT, reply.code)
+        return GreetingReceived(reply)
 
     def _unsolicited(self, reply: Reply) -> ClientEvent:
+        if self._state is _GREETING:
+            return self._greeted(reply)
         # A server may give up on a message in the middle. There is no way back in step but to close.
         if reply.code == CLOSING or (self._state is State.BODY and reply.code >= 400):
             self._end()
             return Disconnecting(reply)
         self._fail("a reply that answers no command")
 
-    def _challenge(self, reply: Reply) -> ClientEvent:
+    def _challenge(self, command: Command, reply: Reply) -> ClientEvent:
+        if command.verb is not _AUTH or reply.code != CHALLENGE:
+            self._fail(f"{reply.code} is no reply to {command.verb.value}")
         if len(reply.lines) > 1:
             self._fail("a challenge of several lines")
         self._state = advance(self._state, Verb.AUTH, CHALLENGE)
         self._challenged = True
         return AuthChallenge(reply.text.encode("utf-8", "surrogateescape"))
 
-    def _answered(self, command: Command, reply: Reply) -> ClientEvent:
-        if not reply.is_success and reply.code >= 400:
-            return AuthFailed(reply) if isinstance(command, Auth) else ReplyReceived(command, reply)
-        match command:
-            case Ehlo():
-                self.capabilities = Capabilities.from_reply(reply)
-                # [RFC5321-4.1.1.3b] from here on only what this reply offers.
-                self._offered = tuple(x for x in self.extensions if x.keyword in self.capabilities)
-                return EhloReceived(self.capabilities, reply)
-            case Helo():
-                self._offered = ()
-                self.capabilities = Capabilities(reply.lines[0])
-                return EhloReceived(self.capabilities, reply)
-            case StartTls():
-                if len(self._buffer):
-                    # [SEC-TLS-cli-a] somebody put a reply where only a handshake may follow.
-                    self._fail("plaintext behind the reply to STARTTLS")
-                return TlsReady()
-            case Auth():
-                self.authenticated = True
-                return AuthSucceeded(reply)
-            case Data():
-                self._encoder = DotEncoder(self._newlines)
-                return BodyWanted(reply)
-            case _:
-                return ReplyReceived(command, reply)
+    def _ehlo_answered(self, reply: Reply) -> ClientEvent:
+        self._learn(Capabilities.from_reply(reply))
+        return EhloReceived(self.capabilities, reply)
+
+    def _helo_answered(self, reply: Reply) -> ClientEvent:
+        self._learn(Capabilities(reply.lines[0]))
+        return EhloReceived(self.capabilities, reply)
+
+    def _starttls_answered(self, _: Reply) -> ClientEvent:
+        if not self._parser.empty:
+            # [SEC-TLS-cli-a] somebody put a reply where only a handshake may follow.
+            self._fail("plaintext behind the reply to STARTTLS")
+        return TlsReady()
+
+    def _auth_answered(self, reply: Reply) -> ClientEvent:
+        self.authenticated = True
+        return AuthSucceeded(reply)
+
+    def _data_answered(self, reply: Reply) -> ClientEvent:
+        self._encoder = DotEncoder(self._newlines)
+        return BodyWanted(reply)
+
+
+_ANSWERED: Final[dict[Verb, Callable[[ClientConnection, Reply], ClientEvent]]] = {
+    Verb.EHLO: ClientConnection._ehlo_answered,
+    Verb.HELO: ClientConnection._helo_answered,
+    Verb.STARTTLS: ClientConnection._starttls_answered,
+    Verb.AUTH: ClientConnection._auth_answered,
+    Verb.DATA: ClientConnection._data_answered,
+}
+"""What agreement to a verb brings about; to all others it is a ReplyReceived and no more."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from ehlo import _replies as replies
 from ehlo._commands import Verb
+from ehlo._effects import EFFECTS
 from ehlo._errors import LocalProtocolError, RemoteProtocolError
 from ehlo._events import (
     NEED_DATA,
@@ -23,36 +24,36 @@ from ehlo._events import (
     Authenticated,
     AuthNeed,
     BodyChunk,
-    BodyStarted,
     ConnectionClosed,
     ConnectionOpened,
     Deadline,
-    HelloReceived,
-    MailReceived,
     MessageReceived,
     Pause,
     QuitReceived,
-    RcptReceived,
     ServerEvent,
     TLSInfo,
-    TlsRequested,
     TransactionReset,
 )
 from ehlo._exchange import AuthDialogue, Turn
-from ehlo._intake import INTAKE, Ask, chunk_size
-from ehlo._order import out_of_order, unknown_command
+from ehlo._intake import INTAKE, chunk_size, plain_command
+from ehlo._order import out_of_order, settled, unknown_command
 from ehlo._patience import Patience
 from ehlo._server_config import ServerConfig
-from ehlo._state import IN_TRANSACTION, State, advance
+from ehlo._state import ALLOWED, IN_TRANSACTION, State, advance
 from ehlo._transaction import Transaction
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
 from ehlo.sasl import Identity
-from ehlo.wire.buffer import ReceiveBuffer
+from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
 from ehlo.wire.command import has_control, split_line
 from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
 from ehlo.wire.reply import Reply
 
 _VERBS: Final = {verb.value.encode(): verb for verb in Verb if verb.value.isupper()}
+
+# Looking a member up in its enum costs three times as much as a name.
+_GREETING, _AUTH, _TLS = State.GREETING, State.AUTH, State.TLS
+_BODY, _CLOSED = State.BODY, State.CLOSED
+_AUTH_VERB, _STARTTLS, _END_OF_DATA = Verb.AUTH, Verb.STARTTLS, Verb.END_OF_DATA
 
 
 class ServerConnection:
@@ -71,12 +72,12 @@ class ServerConnection:
         self._lines = LineReader(self._buffer, config.limits.overlong_line)
         self._out: list[bytes] = []
         self._events: deque[ServerEvent] = deque()
-        self._state = State.GREETING
+        self._state = _GREETING
         self._undecided: ServerEvent | None = None
         self._verb = Verb.CONNECT
         self._default = replies.NOOP_OK
         self._eof = False
-        self._patience = Patience(config.limits)
+        self.patience = Patience(config.limits)
         self._auth = AuthDialogue(config)
         self.asserted = self.identity = identity
         """Who is authenticated, or None."""
@@ -90,8 +91,7 @@ class ServerConnection:
         """The last hello was EHLO."""
         self.transaction = Transaction()
         """The open transaction, or the last one."""
-
-    # ---- octets ----
+        self._settled = settled(self)
 
     @property
     def state(self) -> State:
@@ -102,12 +102,12 @@ class ServerConnection:
 
         Raises RemoteProtocolError for plaintext between the 220 to STARTTLS and the handshake.
         """
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             # [SEC-INJ-both-c] nothing behind QUIT or a fatal error is looked at.
             return
         if not data:
             self._eof = True
-        elif self._state is State.TLS:
+        elif self._state is _TLS:
             self._die()
             raise RemoteProtocolError("plaintext where the TLS handshake belongs")
         elif self._eof:
@@ -124,9 +124,9 @@ class ServerConnection:
     @property
     def deadline(self) -> Deadline | None:
         """What may be waited for, and how long; None while the application is at work."""
-        if self._undecided is not None or self._state is State.CLOSED:
+        if self._undecided is not None or self._state is _CLOSED:
             return None
-        return self._patience.deadline(self._state)
+        return self.patience.deadline(self._state)
 
     def next_event(self) -> ServerEvent | Pause:
         """The next event; NEED_DATA: receive more; PAUSED: a decision or TLS is due.
@@ -142,8 +142,6 @@ class ServerConnection:
             if event is not None:
                 return event
 
-    # ---- decisions ----
-
     def accept(self) -> None:
         """Decide the last event with the default success reply."""
         self.reply(self._default)
@@ -157,22 +155,27 @@ class ServerConnection:
     def reply(self, reply: Reply) -> None:
         """Decide the last event. Raises LocalProtocolError for a class the command cannot have, and
         RemoteProtocolError, as `next_event` does, for plaintext that came behind STARTTLS."""
-        event = self._undecided
-        if event is None or self._events or isinstance(event, AuthNeed):
+        event, verb = self._undecided, self._verb
+        if event is None or self._events or verb is _AUTH_VERB:
             raise LocalProtocolError("no decision is due")
-        if reply.code < 400 and reply.reply_class is not self._default.reply_class:
-            raise LocalProtocolError(f"{reply.code} is no reply to {self._verb.value}")
-        if isinstance(event, TlsRequested) and reply.code < 400:
+        accepted = reply.code < 400
+        if reply is not self._default:
+            if accepted and reply.reply_class is not self._default.reply_class:
+                raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
+            reply = replies.with_enhanced(verb, reply)
+        if accepted and verb is _STARTTLS:
             self._check_behind_tls()
         self._undecided = None
-        self._send(self._verb, reply)
-        if reply.code < 400:
-            self._accepted(event)
+        self._answer(verb, reply)
+        if accepted:
+            effect = EFFECTS.get(type(event))
+            if effect is not None:
+                effect(self, event)
 
     def refuse_body(self, reply: Reply) -> None:
         """Take no more of the body that is coming; `reply` is sent at its true end."""
         body = self.transaction.body
-        if self._state is not State.BODY or body is None or self._undecided is not None or reply.code < 400:
+        if self._state is not _BODY or body is None or self._undecided is not None or reply.code < 400:
             raise LocalProtocolError("there is no body to refuse, or the reply is no refusal")
         body.refusal = reply
 
@@ -208,13 +211,13 @@ class ServerConnection:
 
         With `accept=False` the TLS is judged too weak: all but QUIT is 554 [RFC3207-4.1c].
         """
-        implicit = self._state is State.GREETING and self._undecided is None and not len(self._buffer)
-        if not implicit and self._state is not State.TLS:
+        implicit = self._state is _GREETING and self._undecided is None and not len(self._buffer)
+        if not implicit and self._state is not _TLS:
             raise LocalProtocolError("no TLS handshake is due")
         self.tls = info
         self.tls_refused = not accept
         if not implicit:
-            self._state = advance(State.TLS, Verb.HANDSHAKE, 220 if accept else 454)
+            self._state = advance(_TLS, Verb.HANDSHAKE, 220 if accept else 454)
         elif not accept:
             # The greeting is the reply to the connection: it is refused.
             self._send(Verb.CONNECT, replies.TLS_TOO_WEAK)
@@ -222,7 +225,8 @@ class ServerConnection:
         self.identity = self.asserted
         self.client_name = None
         self.extended = False
-        self._patience.progress()
+        self._settled = settled(self)
+        self.patience.wait = None
         if self._trace is not None:
             trace_note(self._trace, f"TLS started: {info.version} {info.cipher}")
 
@@ -231,70 +235,55 @@ class ServerConnection:
 
         Use it when a deadline passes (`TIMED_OUT`), at shutdown, or when the connection broke.
         """
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             return
-        if self._state is State.TLS:
+        if self._state is _TLS:
             reply = None
         if reply is not None:
             if reply.code != 421:
                 raise LocalProtocolError("only 421 ends a session that the client did not end")
-            self._write(reply)
+            self._out.append(reply.render())
+            if self._trace is not None:
+                trace_reply(self._trace, self._out[-1])
         self._die()
-
-    # ---- inside ----
-
-    def _write(self, reply: Reply) -> None:
-        octets = reply.render()
-        self._out.append(octets)
-        if self._trace is not None:
-            trace_reply(self._trace, octets)
 
     def _die(self) -> None:
         if self._state in IN_TRANSACTION:
             self._events.append(TransactionReset())
-        self._state = State.CLOSED
+        self._state = _CLOSED
         self._undecided = None
         self._buffer.clear()
 
     def _send(self, verb: Verb, reply: Reply) -> None:
         """Queue the one reply to a command and walk the table."""
-        self._write(replies.with_enhanced(verb, reply))
-        self._patience.progress()
+        self._answer(verb, replies.with_enhanced(verb, reply))
+
+    def _answer(self, verb: Verb, reply: Reply) -> None:
+        octets = reply.render()
+        self._out.append(octets)
+        if self._trace is not None:
+            trace_reply(self._trace, octets)
+        self.patience.wait = None
         before = self._state
         after = advance(before, verb, reply.code)
-        if after is State.CLOSED:
+        if after is before:
+            return
+        if after is _CLOSED:
             self._die()
             if verb is Verb.QUIT:
                 self._events.append(QuitReceived())
             return
         self._state = after
-        if before in IN_TRANSACTION and after not in IN_TRANSACTION and verb is not Verb.END_OF_DATA:
+        if before in IN_TRANSACTION and after not in IN_TRANSACTION and verb is not _END_OF_DATA:
             self._events.append(TransactionReset())
 
     def _refuse(self, verb: Verb, reply: Reply) -> None:
         """A refusal by the engine itself: counted, so that no peer can go on for ever."""
-        self._send(verb, self._patience.refused(reply))
+        self._send(verb, self.patience.refused(reply))
 
     def _ask(self, verb: Verb, event: ServerEvent, default: Reply) -> ServerEvent:
         self._undecided, self._verb, self._default = event, verb, default
         return event
-
-    def _accepted(self, event: ServerEvent) -> None:
-        """What a success reply to this event changes beside the state."""
-        match event:
-            case HelloReceived(name, extended):
-                self.client_name = name
-                self.extended = extended
-            case MailReceived():
-                self.transaction = Transaction(event)
-            case RcptReceived():
-                self.transaction.add(event)
-            case BodyStarted():
-                self.transaction.start_body(self.config)
-            case MessageReceived():
-                self._patience.renew()
-            case _:
-                pass
 
     def _end_of_input(self) -> ServerEvent | Pause | None:
         if not self._eof:
@@ -315,20 +304,28 @@ class ServerConnection:
         greeting = Reply(220, f"{self.config.hostname} {self.config.greeting}")
         return self._ask(Verb.CONNECT, ConnectionOpened(), greeting)
 
-    def _read_closed(self) -> ServerEvent:
-        return ConnectionClosed()
-
     def _read_tls(self) -> ServerEvent | Pause | None:
         return self._end_of_input() if self._eof else PAUSED
 
     def _read_command(self) -> ServerEvent | Pause | None:
         config = self.config
-        line = self._lines.next_line(config.line_limit)
-        if isinstance(line, Framing):
-            return self._no_line(line)
+        lines = self._lines
+        if lines.busy:
+            return self._no_line(lines.go_on())
+        try:
+            line = self._buffer.take_line(config.line_limit)
+        except LineTooLong:
+            return self._no_line(lines.overlong())
+        if line is None:
+            return self._end_of_input() if self._eof else NEED_DATA
         if self._trace is not None:
             trace_command(self._trace, line)
-        self._patience.progress()
+        self.patience.wait = None
+        if self._settled:
+            plain = plain_command(self, self._state, line)
+            if plain is not None:
+                self._verb, self._undecided, self._default = plain
+                return self._undecided
         if has_control(line):
             # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
             self._refuse(Verb.NOOP, replies.BAD_LINE)
@@ -339,6 +336,8 @@ class ServerConnection:
             self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
         elif verb is None:
             self._unknown(word, argument)
+        elif self._settled and verb is not Verb.AUTH and verb in ALLOWED[self._state]:
+            return self._command(verb, argument)
         elif (refusal := out_of_order(self, verb)) is not None:
             self._refuse(verb, refusal)
         elif verb is Verb.AUTH:
@@ -348,16 +347,18 @@ class ServerConnection:
         return None
 
     def _command(self, verb: Verb, argument: bytes) -> ServerEvent | None:
-        if self._patience.idled(verb):
+        if self.patience.idled(verb):
             self._send(verb, replies.TOO_MANY_COMMANDS)
             return None
         if verb is Verb.RCPT:
             self.transaction.rcpt_seen = True
         intake = INTAKE[verb](self, argument)
-        if isinstance(intake, Ask):
+        if isinstance(intake, tuple):
             if verb is Verb.STARTTLS:
                 self._check_behind_tls()
-            return self._ask(verb, intake.event, intake.default)
+            self._verb = verb
+            self._undecided, self._default = intake
+            return self._undecided
         if intake.code < 400:
             self._send(verb, intake)
         else:
@@ -367,27 +368,26 @@ class ServerConnection:
     def _no_line(self, framing: Framing) -> ServerEvent | Pause | None:
         if framing is INCOMPLETE:
             return self._end_of_input()
+        in_auth = self._state is _AUTH
         if framing is Framing.RUNAWAY:
-            self.close(replies.TOO_MANY_ERRORS)
+            refusal = replies.TOO_MANY_ERRORS
         elif framing is Framing.SKIPPED:
-            self._refuse(Verb.NOOP, unknown_command(self, b"BDAT"))
-        elif self._state is State.AUTH:
-            # [RFC4954-4p] the exchange is over.
-            self._refuse(Verb.AUTH, replies.AUTH_LINE_TOO_LONG)
+            refusal = unknown_command(self, b"BDAT")
         else:
-            self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
+            # [RFC4954-4p] inside AUTH the exchange is over.
+            refusal = replies.AUTH_LINE_TOO_LONG if in_auth else replies.LINE_TOO_LONG
+        self._refuse(_AUTH_VERB if in_auth else Verb.NOOP, refusal)
         return None
 
     def _unknown(self, word: bytes, argument: bytes) -> None:
         size = chunk_size(argument, self.config.limits.message_size) if word == b"BDAT" else 0
-        if size is None:
-            # What cannot be skipped would run as commands.
-            self.close(replies.BAD_CHUNK)
-        elif size:
+        if size:
             # [RFC3030-2h] read the octets even when refusing, or they run as commands.
             self._lines.skip(size)
         else:
-            self._refuse(Verb.NOOP, unknown_command(self, word))
+            # What cannot be skipped would run as commands, too: the connection ends.
+            refusal = replies.BAD_CHUNK if size is None else unknown_command(self, word)
+            self._refuse(Verb.NOOP, refusal)
 
     def _read_auth_line(self) -> ServerEvent | Pause | None:
         line = self._lines.next_line(self.config.limits.auth_line)
@@ -395,13 +395,14 @@ class ServerConnection:
             return self._no_line(line)
         if self._trace is not None:
             trace_auth_line(self._trace, line)
-        self._patience.progress()
+        self.patience.wait = None
         return self._auth_turn(self._auth.line(line))
 
     def _auth_turn(self, turn: Turn) -> ServerEvent | None:
         reply, event = turn
         if isinstance(event, Authenticated):
             self.identity = event.identity
+            self._settled = settled(self)
         if reply is None:
             assert event is not None, "a turn without a reply is a need"
             return self._ask(Verb.AUTH, event, replies.AUTH_OK)
@@ -422,7 +423,7 @@ class ServerConnection:
             self._buffer.unread(rest)
             self._end_of_body(body.size, body.refusal)
         elif body.earned_time():
-            self._patience.progress()
+            self.patience.wait = None
         return BodyChunk(content) if content else None
 
     def _end_of_body(self, size: int, refusal: Reply | None) -> None:
@@ -430,10 +431,10 @@ class ServerConnection:
             trace_note(self._trace, f"message data, {size} octets")
         if refusal is None:
             event = MessageReceived(self.transaction.envelope, size)
-            self._events.append(self._ask(Verb.END_OF_DATA, event, replies.MESSAGE_OK))
+            self._events.append(self._ask(_END_OF_DATA, event, replies.MESSAGE_OK))
             return
         self._send(Verb.END_OF_DATA, refusal)
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._events.append(TransactionReset())
 
 
@@ -441,9 +442,9 @@ _Reader = Callable[[ServerConnection], ServerEvent | Pause | None]
 
 _READERS: Final[dict[State, _Reader]] = {
     **dict.fromkeys(State, ServerConnection._read_command),
-    State.GREETING: ServerConnection._read_greeting,
-    State.AUTH: ServerConnection._read_auth_line,
-    State.TLS: ServerConnection._read_tls,
-    State.BODY: ServerConnection._read_body,
-    State.CLOSED: ServerConnection._read_closed,
+    _GREETING: ServerConnection._read_greeting,
+    _AUTH: ServerConnection._read_auth_line,
+    _TLS: ServerConnection._read_tls,
+    _BODY: ServerConnection._read_body,
+    _CLOSED: lambda _: ConnectionClosed(),
 }

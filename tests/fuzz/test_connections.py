@@ -215,7 +215,7 @@ def test_client(greeted: bool) -> None:
                     assert isinstance(event, get_args(ClientEvent))
                     act(conn, event, source)
                     reached.add(conn.state)
-                assert len(conn._buffer) <= max(LIMITS.reply_line, len(piece))
+                assert len(conn._parser._buffer) <= max(LIMITS.reply_line, len(piece))
                 sent = conn.data_to_send()
                 assert sent == b"" or sent.endswith((b"\r\n", b".x\r\n"))
         except RemoteProtocolError as error:

@@ -129,13 +129,12 @@ def test_lines_are_what_crlf_parts(data: bytes, limit: int, source: random.Rando
 
 
 def replies(parts: Iterable[bytes]) -> list[Reply | str]:
-    buffer = ReceiveBuffer()
     parser = ReplyParser(LIMITS)
     found: list[Reply | str] = []
     for part in parts:
-        buffer.feed(part)
+        parser.feed(part)
         try:
-            while (reply := parser.next_reply(buffer)) is not None:
+            while (reply := parser.next_reply()) is not None:
                 found.append(reply)
         except RemoteProtocolError as error:
             return [*found, str(error)]
@@ -171,13 +170,12 @@ def test_any_text_is_a_reply_that_can_be_read(code: int, texts: list[str], utf8:
     for line in octets.split(b"\r\n")[:-1]:
         assert len(line) + 2 <= 512
         assert not re.search(rb"[\x00-\x1f\x7f]", line)
-    buffer = ReceiveBuffer()
-    buffer.feed(octets)
     parser = ReplyParser(Limits())
-    reply = parser.next_reply(buffer)
+    parser.feed(octets)
+    reply = parser.next_reply()
     assert reply is not None
     assert reply.code == code
-    assert len(buffer) == 0
+    assert parser.empty
     assert utf8 or octets.isascii()
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ehlo import (
     STANDARD,
@@ -33,9 +37,11 @@ from ehlo import (
     Verb,
     Vrfy,
 )
-from ehlo._commands import render_command
+from ehlo._commands import _WRITERS, Writable, render_command
+from ehlo.wire.address import AddressError, render_path
 
 A = Mailbox("a", "x.org")
+WRITABLE = Writable.of(STANDARD)
 
 
 @pytest.mark.clause("RFC5321-2.4c", "RFC5321-4.1.1.2b", "RFC5321-4.1.1b", "XLOGIN-2.2.2a", "RFC4954-4a")
@@ -77,7 +83,7 @@ A = Mailbox("a", "x.org")
     ],
 )
 def test_lines(command: Command, line: bytes) -> None:
-    assert render_command(command, STANDARD) == line + b"\r\n"
+    assert render_command(command, WRITABLE) == line + b"\r\n"
 
 
 EVIL = ["\r\nRSET", "\nRSET", "\r", "\0", "\x0b", "\x7f"]
@@ -102,13 +108,13 @@ def test_nothing_can_be_injected(evil: str) -> None:
         commands += [Rcpt(Mailbox(f'a" {evil}', "x.org"))]
     for command in commands:
         with pytest.raises(LocalProtocolError):
-            render_command(command, STANDARD)
+            render_command(command, WRITABLE)
 
 
 @pytest.mark.clause("SEC-INJ-cli-b")
 @pytest.mark.parametrize("local", ["a>b", "a b", "a<", 'a"b', "a\\", "@", "a,b:c"])
 def test_odd_local_parts_are_quoted(local: str) -> None:
-    line = render_command(Mail(Mailbox(local, "x.org")), STANDARD).decode()
+    line = render_command(Mail(Mailbox(local, "x.org")), WRITABLE).decode()
     assert line.startswith('MAIL FROM:<"')
     assert line.endswith('"@x.org>\r\n')
 
@@ -144,15 +150,15 @@ def test_values_that_are_no_envid(value: str) -> None:
 )
 def test_commands_that_cannot_be_written(command: Command) -> None:
     with pytest.raises(LocalProtocolError):
-        render_command(command, STANDARD)
+        render_command(command, WRITABLE)
 
 
 @pytest.mark.clause("RFC5321-4.1.1.3b")
 def test_parameters_need_their_extension() -> None:
     mail = Mail(A, Parameters([Size(5)]))
-    assert b"SIZE=5" in render_command(mail, STANDARD)
+    assert b"SIZE=5" in render_command(mail, WRITABLE)
     with pytest.raises(LocalProtocolError):
-        render_command(mail, [x for x in STANDARD if x.keyword != "SIZE"])
+        render_command(mail, Writable.of(x for x in STANDARD if x.keyword != "SIZE"))
 
 
 def test_every_command_has_a_verb_of_its_own() -> None:
@@ -160,3 +166,33 @@ def test_every_command_has_a_verb_of_its_own() -> None:
     verbs = [kind.verb for kind in kinds]
     assert len(set(verbs)) == len(kinds)
     assert set(Verb) - set(verbs) == {Verb.CONNECT, Verb.HANDSHAKE}
+
+
+def test_every_verb_has_a_writer() -> None:
+    verbs = {command.verb for command in get_args(Command)}
+    assert set(_WRITERS) == verbs
+
+
+@given(
+    local=st.sampled_from(["a", "A", "a b", "a>", "", "postmaster", "a.b", "a\r\n", "\xe9", '"'])
+    | st.text(max_size=4),
+    domain=st.sampled_from(["x.org", "X.org", "", "[192.0.2.1]", "x>", "-x", "x y"]) | st.text(max_size=4),
+)
+def test_a_remembered_path_is_what_would_be_rendered(local: str, domain: str) -> None:
+    path = Mailbox(local, domain)
+    for _ in range(2):
+        for command, start in ((Mail(path), "MAIL FROM:"), (Rcpt(path), "RCPT TO:")):
+            try:
+                expected = f"{start}{render_path(path)}\r\n".encode()
+            except AddressError:
+                with pytest.raises(LocalProtocolError):
+                    render_command(command, WRITABLE)
+            else:
+                assert render_command(command, WRITABLE) == expected
+
+
+def test_the_letter_case_of_a_domain_is_not_remembered_from_another() -> None:
+    lower, upper = Mailbox("a", "x.org"), Mailbox("a", "X.ORG")
+    assert lower == upper
+    assert render_command(Rcpt(lower), WRITABLE) == b"RCPT TO:<a@x.org>\r\n"
+    assert render_command(Rcpt(upper), WRITABLE) == b"RCPT TO:<a@X.ORG>\r\n"

@@ -12,24 +12,27 @@ def flush(conn: ClientConnection) -> Flow[None]:
     """Send what is queued."""
     data = conn.data_to_send()
     if data:
-        # While several commands are in flight their replies must be read, or both sides block.
-        yield Send(data, conn.deadline, and_receive=conn.in_flight > 1)
+        yield _send(conn, data)
+
+
+def _send(conn: ClientConnection, data: bytes) -> Send:
+    # While several commands are in flight their replies must be read, or both sides block.
+    return Send(data, conn.deadline, and_receive=conn.in_flight > 1)
 
 
 def event(conn: ClientConnection) -> Flow[ClientEvent]:
     """The next event. Raises ConnectionFailed when the server goes away instead."""
-    yield from flush(conn)
-    while True:
-        found = conn.next_event()
-        match found:
-            case Pause():
-                conn.receive_data((yield Receive(conn.deadline)))
-            case Disconnecting(reply):
-                raise ConnectionFailed(f"the server ended the session: {reply}", reply=reply)
-            case ConnectionClosed():
-                raise ConnectionFailed("the server closed the connection")
-            case _:
-                return found
+    # Not `yield from flush`: a generator for each reply, which mostly has nothing to send.
+    data = conn.data_to_send()
+    if data:
+        yield _send(conn, data)
+    while isinstance(found := conn.next_event(), Pause):
+        conn.receive_data((yield Receive(conn.deadline)))
+    if isinstance(found, Disconnecting):
+        raise ConnectionFailed(f"the server ended the session: {found.reply}", reply=found.reply)
+    if isinstance(found, ConnectionClosed):
+        raise ConnectionFailed("the server closed the connection")
+    return found
 
 
 def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:

@@ -15,7 +15,8 @@
     on_quit(session)                                          None
 
 None accepts with the default reply. Without `on_body` the message is collected and comes whole as
-`content`; with it, `content` is b"". What `on_message` accepts must be durable when it returns. An
+`content`; with it, `content` is b"". What `on_message` accepts must be durable when it returns.
+`on_reset` follows every other end of a transaction, also a message that `on_message` refused. An
 exception is 451 4.3.0 for the client (454 4.7.0 inside AUTH) and a record in the log of the
 binding.
 """

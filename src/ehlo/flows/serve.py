@@ -57,6 +57,17 @@ def serve(
     yield from server.finish()
 
 
+# The events that one hook decides, and what it is told.
+_DECISIONS: Final[dict[type[object], tuple[str, Callable[[Any], tuple[object, ...]]]]] = {
+    ConnectionOpened: ("on_connect", lambda _: ()),
+    HelloReceived: ("on_hello", lambda event: (event.name,)),
+    MailReceived: ("on_mail", lambda event: (event.reverse_path, event.parameters)),
+    RcptReceived: ("on_rcpt", lambda event: (event.forward_path, event.parameters)),
+    BodyStarted: ("on_data", lambda event: (event.envelope,)),
+    VrfyReceived: ("on_vrfy", lambda event: (event.text,)),
+}
+
+
 class _Server:
     """The flow's own state: the collected message."""
 
@@ -65,10 +76,11 @@ class _Server:
         self._hooks = hooks
         self._session = session
         self._last = b""
+        self._collects = "on_body" not in hooks
         self._start_body()
 
     def run(self) -> Flow[None]:
-        conn = self._conn
+        conn, hooks = self._conn, self._hooks
         while True:
             try:
                 event = conn.next_event()
@@ -77,6 +89,10 @@ class _Server:
                 continue
             if event is NEED_DATA:
                 yield from self._exchange()
+            elif (decision := _DECISIONS.get(type(event))) is not None and decision[0] not in hooks:
+                conn.accept()
+            elif self._collects and isinstance(event, BodyChunk):
+                self._content.write(event.data)
             elif isinstance(event, ConnectionClosed):
                 return
             elif not isinstance(event, Pause):
@@ -89,11 +105,13 @@ class _Server:
     def _exchange(self) -> Flow[None]:
         """Send what is queued, wait for more."""
         conn = self._conn
+        # One wait: for the client to read what was said, and to say the next thing.
+        deadline = conn.deadline
         try:
             data = conn.data_to_send()
             if data:
-                yield Send(data, Deadline(Wait.REPLY, conn.config.limits.block_timeout))
-            conn.receive_data((yield Receive(conn.deadline)))
+                yield Send(data, deadline)
+            conn.receive_data((yield Receive(deadline)))
         except TimeoutError:
             conn.close(replies.TIMED_OUT)
         except OSError:
@@ -121,6 +139,7 @@ class _Server:
                 yield Send(data, Deadline(Wait.REPLY, _LINGER))
         except OSError:
             pass
+        # What the client still sends must not take our last word away.
         yield Close(linger=_LINGER if data else 0.0)
 
     # ---- events ----
@@ -131,19 +150,11 @@ class _Server:
                 yield from self._body(data)
             case MessageReceived(envelope):
                 yield from self._message(envelope)
-            case MailReceived(path, parameters):
-                yield from self._decide("on_mail", path, parameters)
-            case RcptReceived(path, parameters):
-                yield from self._decide("on_rcpt", path, parameters)
-            case BodyStarted(envelope):
-                self._start_body()
-                yield from self._decide("on_data", envelope)
-            case HelloReceived(name):
-                yield from self._decide("on_hello", name)
             case ConnectionOpened():
                 yield from self._decide("on_connect", failure=replies.SHUTTING_DOWN)
-            case VrfyReceived(text):
-                yield from self._decide("on_vrfy", text)
+            case HelloReceived() | MailReceived() | RcptReceived() | BodyStarted() | VrfyReceived():
+                hook, arguments = _DECISIONS[type(event)]
+                yield from self._decide(hook, *arguments(event))
             case AuthNeed():
                 yield from self._auth(event)
             case TlsRequested():
@@ -165,23 +176,26 @@ class _Server:
         method = self._hooks.get(hook)
         return None if method is None else partial(method, self._session, *arguments)
 
-    def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[None]:
+    def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:
+        """Whether the event was accepted."""
         question = self._question(hook, *arguments)
         if question is None:
             self._conn.accept()
-            return
+            return True
         try:
             answer = yield Ask(question)
             if answer is None:
                 self._conn.accept()
-            elif isinstance(answer, Reply):
+                return True
+            if isinstance(answer, Reply):
                 self._conn.reply(answer)
-            else:
-                yield Ask(partial(_complain, hook, answer))
+                return answer.code < 400
+            yield Ask(partial(_complain, hook, answer))
         except LocalProtocolError as error:
             yield from self._fail(error, failure)
         except Exception:
             self._conn.reject(failure)
+        return False
 
     def _fail(self, error: LocalProtocolError, failure: Reply) -> Flow[None]:
         """A reply of the wrong class: the binding logs it, the client gets 451."""
@@ -218,9 +232,12 @@ class _Server:
         if failed:
             # A piece of it was lost, so none of it is there.
             self._conn.reject(replies.LOCAL_ERROR)
-            yield from self._tell("on_reset")
+            accepted = False
         else:
-            yield from self._decide("on_message", envelope, content)
+            accepted = yield from self._decide("on_message", envelope, content)
+        if not accepted:
+            # Whatever was kept of it must go, as after every other end without a message.
+            yield from self._tell("on_reset")
 
     def _start_body(self) -> None:
         self._content = BytesIO()

@@ -25,7 +25,7 @@ from ehlo._events import (
 )
 from ehlo._state import State
 from ehlo.client import ClientConnection
-from ehlo.extensions import EIGHT_BIT_MIME, SIZE, Body, Extension, Parameters, Size
+from ehlo.extensions import EIGHT_BIT_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size
 from ehlo.flows._drive import event, flush, guarded
 from ehlo.flows.actions import Close, Flow, ReadBody, Receive, Send
 from ehlo.flows.results import Outcome, SubmissionResult
@@ -63,18 +63,22 @@ class _Answers:
         return sender and any(reply.is_success for reply in self.rcpts)
 
     def take(self, found: ClientEvent) -> None:
-        match found:
-            case ReplyReceived(Mail(), reply):
-                self.mail = reply
-            case ReplyReceived(Rcpt(), reply):
+        if isinstance(found, ReplyReceived):
+            command, reply = found.command, found.reply
+            if isinstance(command, Rcpt):
                 self.rcpts.append(reply)
-            case BodyWanted(reply):
+                return
+            if isinstance(command, Mail):
+                self.mail = reply
+                return
+            if isinstance(command, Data):
                 self.data = reply
-                self.body_wanted = True
-            case ReplyReceived(Data(), reply):
-                self.data = reply
-            case _:
-                raise ConnectionFailed("the server answered out of turn")
+                return
+        elif isinstance(found, BodyWanted):
+            self.data = found.reply
+            self.body_wanted = True
+            return
+        raise ConnectionFailed("the server answered out of turn")
 
 
 def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionResult]:
@@ -126,21 +130,22 @@ def _submit(
 
 def _commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
     envelope = submission.envelope
+    capabilities = conn.capabilities
     mail_values = list(envelope.parameters)
     if submission.eight_bit is not False and envelope.parameters.get(Body) is None:
-        if conn.capabilities.supports(EIGHT_BIT_MIME):
+        if capabilities.supports(EIGHT_BIT_MIME):
             mail_values.append(Body.EIGHT_BIT_MIME)
         elif submission.eight_bit:
             # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.
             raise LocalProtocolError("the message has octets over 127 and the server lacks 8BITMIME")
-    if submission.size is not None and envelope.parameters.get(Size) is None:
-        _check_size(conn, submission.size)
-        if conn.capabilities.supports(SIZE):
-            mail_values.append(Size(submission.size))
+    size = submission.size
+    if size is not None and capabilities.supports(SIZE) and envelope.parameters.get(Size) is None:
+        _check_size(conn, size)
+        mail_values.append(Size(size))
     dropped: dict[str, None] = {}
     mail_parameters = _offered(conn, mail_values, "mail", dropped)
     rcpts = [
-        Rcpt(recipient.path, _offered(conn, list(recipient.parameters), "rcpt", dropped))
+        Rcpt(recipient.path, _offered(conn, recipient.parameters, "rcpt", dropped))
         for recipient in envelope.recipients
     ]
     return Mail(envelope.reverse_path, mail_parameters), rcpts, tuple(dropped)
@@ -153,9 +158,11 @@ def _check_size(conn: ClientConnection, size: int) -> None:
 
 
 def _offered(
-    conn: ClientConnection, values: list[object], command: str, dropped: dict[str, None]
+    conn: ClientConnection, values: list[object] | Parameters, command: str, dropped: dict[str, None]
 ) -> Parameters:
     """The values whose extension the server offers; the keywords of the others go to `dropped`."""
+    if not values:
+        return NO_PARAMETERS
     keep = []
     for value in values:
         keyword, extension = _home(conn.extensions, value, command)
@@ -260,16 +267,24 @@ def _read(conn: ClientConnection) -> Flow[bytes]:
 
 
 def _stream(conn: ClientConnection) -> Flow[None]:
-    while True:
-        piece = yield from _read(conn)
-        if not piece:
-            break
+    piece = yield from _read(conn)
+    while piece:
         conn.send_body(piece)
-        data = conn.data_to_send()
-        if data:
-            yield Send(data, conn.deadline, and_receive=True)
+        # A short piece waits for the one behind it: it is mostly the last, and then leaves in one write
+        # with the end of the data. A whole one is sent while the next is fetched.
+        if len(piece) >= PIECE:
+            yield from _send_block(conn)
+        piece = yield from _read(conn)
+        if piece:
+            yield from _send_block(conn)
     conn.end_body()
     yield Send(conn.data_to_send(), Deadline(Wait.BLOCK, conn.limits.block_timeout), and_receive=True)
+
+
+def _send_block(conn: ClientConnection) -> Flow[None]:
+    data = conn.data_to_send()
+    if data:
+        yield Send(data, conn.deadline, and_receive=True)
 
 
 def _last_words(conn: ClientConnection, error: OSError) -> Flow[ConnectionFailed]:

@@ -46,27 +46,27 @@ class SubmissionPolicy:
     """[RFC5321-2.4e] a message with octets over 127 is refused (554 5.6.1) unless MAIL said so."""
 
 
-def _is_qualified(path: Mailbox) -> bool:
+def _is_exempt(path: Mailbox) -> bool:
     # [RFC5321-2.3.5b] postmaster needs no domain; a literal is not an unqualified name.
-    return path.is_literal or "." in path.domain or (path.is_postmaster and not path.domain)
+    return path.is_literal or (path.is_postmaster and not path.domain)
 
 
 def check_mail(policy: SubmissionPolicy, path: ReversePath) -> Reply | None:
     """The refusal of a sender, or None. The null sender is never one [RFC4409-3.2c]."""
     if path is None:
         return None
-    if not path.is_ascii:
+    if not (path.local.isascii() and path.domain.isascii()):
         return Reply(550, "Non-ASCII address not permitted", "5.6.7")
-    if policy.require_qualified_domains and not _is_qualified(path):
+    if policy.require_qualified_domains and "." not in path.domain and not _is_exempt(path):
         return Reply(policy.rejection_code, "Sender domain is not fully qualified", "5.1.8")
     return None
 
 
 def check_rcpt(policy: SubmissionPolicy, path: ForwardPath) -> Reply | None:
     """The refusal of a recipient, or None."""
-    if not path.is_ascii:
+    if not (path.local.isascii() and path.domain.isascii()):
         return Reply(553, "Non-ASCII address not permitted", "5.6.7")
-    if policy.require_qualified_domains and not _is_qualified(path):
+    if policy.require_qualified_domains and "." not in path.domain and not _is_exempt(path):
         return Reply(policy.rejection_code, "Recipient domain is not fully qualified", "5.1.2")
     return None
 

@@ -50,6 +50,8 @@ class ReceiveBuffer:
         """
         start = self._start
         data = self._data
+        if start == len(data):
+            return None
         searched = self._searched
         end = data.find(b"\r\n", searched if searched > start else start, start + limit)
         if end < 0:
@@ -80,8 +82,11 @@ class ReceiveBuffer:
         return dropped
 
     def take_all(self) -> bytes:
-        data = bytes(memoryview(self._data)[self._start :]) if self._start else bytes(self._data)
-        self.clear()
+        data = self._data
+        if self._start or isinstance(data, bytearray):
+            data = bytes(memoryview(data)[self._start :])
+        self._data = b""
+        self._start = self._searched = 0
         return data
 
     def unread(self, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -24,7 +25,8 @@ CLASS_OF: Final[dict[int, ReplyClass]] = {code: ReplyClass(code // 100) for code
 CLOSING: Final = 421
 """Ends the session in answer to any command, or to none [RFC5321-3.8d]."""
 
-_ENHANCED = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})(?: +|\Z)")
+_ENHANCED: Final = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_LONGEST: Final = len("5.123.123")
 
 
 @attrs.frozen(order=True)
@@ -47,7 +49,7 @@ class EnhancedCode:
     def parse(cls, text: str) -> EnhancedCode:
         """The code that `text` spells exactly. Raises ValueError."""
         found = _ENHANCED.fullmatch(text)
-        if found is None or text.endswith(" "):
+        if found is None:
             raise ValueError(f"not an enhanced status code: {text!r}")
         return cls(*map(int, found.groups()))
 
@@ -58,7 +60,20 @@ def split_enhanced(code: int, text: str) -> tuple[EnhancedCode | None, str]:
     [RFC2034-4g] it counts only if its class is the first digit of the reply code; otherwise it
     is plain text.
     """
-    found = _ENHANCED.match(text)
-    if found is None or int(found[1]) != code // 100:
+    # [RFC2034-4b] none in a 3yz: its text may be a secret, and is not remembered below.
+    if text[1:2] != "." or code // 100 == 3:
         return None, text
-    return EnhancedCode(int(found[1]), int(found[2]), int(found[3])), text[found.end() :]
+    head, _, rest = text.partition(" ")
+    if len(head) > _LONGEST:
+        return None, text
+    enhanced = _enhanced(head)
+    if enhanced is None or enhanced.klass != code // 100:
+        return None, text
+    return enhanced, rest.lstrip(" ")
+
+
+# A handful of codes is all that a server has, and a few first words.
+@lru_cache(maxsize=256)
+def _enhanced(word: str) -> EnhancedCode | None:
+    found = _ENHANCED.fullmatch(word)
+    return None if found is None else EnhancedCode(*map(int, found.groups()))

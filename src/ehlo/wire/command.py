@@ -16,13 +16,15 @@ _UNSAFE_OCTET: Final = re.compile(rb"[\x00-\x1f\x7f]")
 def has_control(line: bytes) -> bool:
     """CR, LF, NUL or another control octet inside a line: it is refused whole, never cut in two
     [SEC-SMUG-in-e] [RFC5321-4.1.2k]."""
+    if line.isascii() and line.decode("ascii").isprintable():
+        return False
     return _UNSAFE_OCTET.search(line) is not None
 
 
 def split_line(line: bytes) -> tuple[bytes, bytes]:
     """`(verb in upper case, argument)`; trailing space is dropped [RFC5321-4.1.1a]."""
     verb, _, argument = line.partition(b" ")
-    return verb.upper(), argument.strip(b" ")
+    return verb.upper(), argument.strip(b" ") if argument else argument
 
 
 def render(*words: str) -> bytes:

@@ -13,10 +13,14 @@ from typing import Final
 
 from ehlo._errors import LocalProtocolError
 
+# The first octet pair that is not text: a CR without its LF, or a dot at the start of a line.
+_NOTABLE: Final = re.compile(rb"\r(?:[^\n]|\n\.)")
 _END: Final = re.compile(rb"\r\n\.\r\n")
 _DOT_LINE: Final = re.compile(rb"\r\n\.")
 _BARE_CR: Final = re.compile(rb"\r(?!\n)")
 _BARE_LF: Final = re.compile(rb"\n(?<!\r\n)")
+# A bare CR or a dot line: one look at each CR tells that a message has neither.
+_CR_TO_MEND: Final = re.compile(rb"\r(?!\n(?!\.))")
 
 
 class DotDecoder:
@@ -43,27 +47,41 @@ class DotDecoder:
     def decode(self, data: bytes) -> tuple[bytes, bytes | None]:
         """`(content, rest)`: the next message octets, and what follows the end of data or None."""
         buffer = self._carry + data
-        found = _END.search(buffer)
-        if found is not None:
-            body = buffer[: found.start() + 2]
-            rest: bytes | None = buffer[found.end() :]
+        notable = _NOTABLE.search(buffer)
+        after = 0
+        if notable is None:
+            end = len(buffer) - _open_end(buffer)
+            content = buffer[:end]
+        elif buffer.startswith(b"\r\n.\r\n", notable.start()):
+            # Nothing to unstuff, as in most pieces: one pass found that and the end.
+            end, after = notable.start() + 2, notable.start() + 5
+            content = buffer[:end]
         else:
-            keep = _open_end(buffer)
-            body = buffer[: len(buffer) - keep]
-            self._carry = buffer[len(buffer) - keep :]
-            rest = None
-            if not body:
-                return b"", None
-        if not body.isascii():
+            content, end, after = self._unstuff(buffer)
+        if not content.isascii():
             self.eight_bit = True
-        if not self.bare_newline:
-            self.bare_newline = (_BARE_CR.search(body) or _BARE_LF.search(body)) is not None
-        content = b"\r\n".join(_DOT_LINE.split(body))
-        if self._virtual:
+        if not self.bare_newline and _BARE_LF.search(content) is not None:
+            self.bare_newline = True
+        if content and self._virtual:
             content = content[self._virtual :]
             self._virtual = 0
         self.size += len(content)
-        return content, rest
+        if after:
+            return content, buffer[after:]
+        self._carry = buffer[end:]
+        return content, None
+
+    def _unstuff(self, buffer: bytes) -> tuple[bytes, int, int]:
+        """`(content, end of it in the buffer, place behind the end of data or 0)`."""
+        found = _END.search(buffer)
+        if found is not None:
+            end, after = found.start() + 2, found.end()
+        else:
+            end, after = len(buffer) - _open_end(buffer), 0
+        body = buffer[:end]
+        if not self.bare_newline:
+            self.bare_newline = _BARE_CR.search(body) is not None
+        return b"\r\n".join(_DOT_LINE.split(body)), end, after
 
 
 def _open_end(buffer: bytes) -> int:
@@ -111,10 +129,12 @@ class DotEncoder:
             return b""
         if not data.isascii():
             self.eight_bit = True
-        if _BARE_CR.search(data) or _BARE_LF.search(data):
-            data = self._repair(data)
+        stuffed = data
+        if (found := _CR_TO_MEND.search(data)) or _BARE_LF.search(data):
+            if (found and _BARE_CR.search(data, found.start())) or _BARE_LF.search(data):
+                data = self._repair(data)
+            stuffed = b"\r\n..".join(_DOT_LINE.split(data))
         self.size += len(data)
-        stuffed = b"\r\n..".join(_DOT_LINE.split(data))
         # [RFC5321-4.5.2b] also when the dot is the first octet of a piece.
         if self._line_start and data.startswith(b"."):
             stuffed = b"." + stuffed

@@ -30,7 +30,7 @@ INCOMPLETE = Framing.INCOMPLETE
 class LineReader:
     """Reads from a buffer that others read from too: it keeps no octets itself."""
 
-    __slots__ = ("_buffer", "_discarded", "_discarding", "_runaway", "_skip")
+    __slots__ = ("_buffer", "_discarded", "_discarding", "_runaway", "_skip", "busy")
 
     def __init__(self, buffer: ReceiveBuffer, runaway: int) -> None:
         """`runaway`: after so many octets of an over-long line its end is not waited for."""
@@ -39,23 +39,34 @@ class LineReader:
         self._discarding = False
         self._discarded = 0
         self._skip = 0
+        self.busy = False
+        """Something is being thrown away: the next octets are no line."""
 
     def skip(self, octets: int) -> None:
         """Throw the next octets away before another line is read."""
         self._skip = octets
+        self.busy = octets > 0
 
     def next_line(self, limit: int) -> bytes | Framing:
         """A line without its CRLF; `limit` counts the CRLF."""
-        if self._skip:
-            return self._read_skipped()
-        if self._discarding:
-            return self._discard()
+        if self.busy:
+            return self.go_on()
         try:
             line = self._buffer.take_line(limit)
         except LineTooLong:
-            self._discarding = True
-            return self._discard()
+            return self.overlong()
         return INCOMPLETE if line is None else line
+
+    def overlong(self) -> Framing:
+        """The buffer's next line is too long: begin to throw it away."""
+        self._discarding = self.busy = True
+        return self.go_on()
+
+    def go_on(self) -> Framing:
+        """Throw away what came meanwhile."""
+        framing = self._read_skipped() if self._skip else self._discard()
+        self.busy = self._skip > 0 or self._discarding
+        return framing
 
     def _discard(self) -> Framing:
         before = len(self._buffer)

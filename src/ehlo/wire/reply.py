@@ -19,6 +19,8 @@ from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
 from ehlo.wire.codes import CLASS_OF, EnhancedCode, ReplyClass, split_enhanced
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
+# One line is the whole of most replies. No challenge, which may be a secret, and is not remembered.
+_WHOLE = re.compile(rb"(?!334)([2-5][0-9][0-9])(?: ([^\r\n]*))?\r\n\Z")
 _BREAK = re.compile(r"\r\n|[\r\n]")
 # Surrogates that no octet was escaped to.
 _NO_OCTET = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -141,34 +143,83 @@ def _fold(line: str, *, utf8: bool) -> list[str]:
     return parts
 
 
+# Servers say the same few things over and over: each is read once. Only whole replies of one short
+# line, and never a challenge, which may be a secret.
+_KNOWN: Final[dict[bytes, Reply]] = {}
+_KNOWN_REPLIES: Final = 256
+_KNOWN_OCTETS: Final = 128
+
+
 class ReplyParser:
-    """Takes whole replies out of a ReceiveBuffer; holds the lines of one that is not complete.
+    """Octets in, whole replies out; holds what does not make a whole reply yet.
 
     Any text is taken, bounded by `Limits`; a code that is not a code, or that changes inside one
     reply, raises RemoteProtocolError [RFC5321-4.2.1c].
     """
 
+    __slots__ = ("_buffer", "_code", "_fresh", "_limits", "_octets", "_short", "_texts", "empty")
+
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._buffer = ReceiveBuffer()
         self._code = b""
         self._texts: list[bytes] = []
         self._octets = 0
+        # What came while nothing was held: mostly one reply, which then passes the buffer by.
+        self._fresh = b""
+        # What no bound can refuse.
+        self._short = min(_KNOWN_OCTETS, limits.reply_line, limits.reply_octets) if limits.reply_lines else 0
+        self.empty = True
+        """Nothing is held: no octet, no line of a reply whose last line is still to come."""
 
-    @property
-    def in_reply(self) -> bool:
-        """A continuation line came, the last one did not."""
-        return bool(self._texts)
+    def feed(self, data: bytes) -> None:
+        if self.empty:
+            self._fresh = data
+            self.empty = not data
+            return
+        if self._fresh:
+            self._buffer.feed(self._fresh)
+            self._fresh = b""
+        self._buffer.feed(data)
 
-    def next_reply(self, buffer: ReceiveBuffer) -> Reply | None:
+    def clear(self) -> None:
+        self._buffer.clear()
+        self._fresh = b""
+        self._texts = []
+        self._octets = 0
+        self.empty = True
+
+    def next_reply(self) -> Reply | None:
         """The next complete reply, or None until more octets come. Raises RemoteProtocolError."""
+        if self.empty:
+            return None
+        fresh = self._fresh
+        if fresh:
+            self._fresh = b""
+            if len(fresh) <= self._short and (known := _KNOWN.get(fresh) or _whole(fresh)) is not None:
+                self.empty = True
+                return known
+            self._buffer.feed(fresh)
+        reply = self._read()
+        if reply is not None:
+            self.empty = not self._buffer
+        return reply
+
+    def _read(self) -> Reply | None:
+        limits = self._limits
+        buffer = self._buffer
         texts = self._texts
         while True:
             try:
-                line = buffer.take_line(self._limits.reply_line)
+                line = buffer.take_line(limits.reply_line)
             except LineTooLong:
                 raise RemoteProtocolError("reply line is too long") from None
             if line is None:
                 return None
+            if not texts and len(line) + 2 <= self._short:
+                whole = line + b"\r\n"
+                if (known := _KNOWN.get(whole) or _whole(whole)) is not None:
+                    return known
             found = _LINE.match(line)
             # [RFC5321-2.3.8a] a bare CR or LF inside the text would be a line break to others.
             if found is None or b"\n" in line or b"\r" in line:
@@ -181,12 +232,26 @@ class ReplyParser:
             texts.append(text or b"")
             self._octets += len(line)
             # [SEC-INJ-cli-c] checked before more is read: an endless reply stops here.
-            if len(texts) > self._limits.reply_lines or self._octets > self._limits.reply_octets:
+            if len(texts) > limits.reply_lines or self._octets > limits.reply_octets:
                 raise RemoteProtocolError("reply has too many lines or octets")
             if separator != b"-":
                 self._texts = []
                 self._octets = 0
                 return _assemble(int(code), texts)
+
+
+def _whole(octets: bytes) -> Reply | None:
+    """The reply that these octets are, if one short line is all of it."""
+    found = _WHOLE.match(octets)
+    if found is None:
+        return None
+    code = int(found[1])
+    enhanced, text = split_enhanced(code, (found[2] or b"").decode("utf-8", "surrogateescape"))
+    reply = Reply(code, (text,), enhanced)
+    if len(_KNOWN) >= _KNOWN_REPLIES:
+        _KNOWN.clear()
+    _KNOWN[octets] = reply
+    return reply
 
 
 def _assemble(code: int, raw: list[bytes]) -> Reply:

@@ -14,7 +14,6 @@ from ehlo.extensions import (
     Capabilities,
     Extension,
 )
-from ehlo.wire.buffer import ReceiveBuffer
 from ehlo.wire.reply import ReplyParser
 
 EXCHANGE_2003 = """\
@@ -40,9 +39,9 @@ OK""".splitlines()
 
 def read(*lines: str) -> Capabilities:
     """What a client makes of a reply to EHLO with these lines, through the parser of replies."""
-    buffer = ReceiveBuffer()
-    buffer.feed(b"".join(f"250-{line}\r\n".encode() for line in lines[:-1]) + f"250 {lines[-1]}\r\n".encode())
-    reply = ReplyParser(Limits()).next_reply(buffer)
+    parser = ReplyParser(Limits())
+    parser.feed(b"".join(f"250-{line}\r\n".encode() for line in lines[:-1]) + f"250 {lines[-1]}\r\n".encode())
+    reply = parser.next_reply()
     assert reply is not None
     return Capabilities.from_reply(reply)
 

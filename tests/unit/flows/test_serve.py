@@ -455,3 +455,21 @@ def test_the_profile() -> None:
         + "S: 250 DSN\nC: MAIL FROM:<a@x.org>\nS: 530 5.7.0...\n"
     )
     served(script + QUIT, config=conn)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply", "resets"),
+    [
+        (None, "250 2.0.0...", 0),
+        (Reply(250, "kept", "2.6.0"), "250 2.6.0 kept", 0),
+        (Reply(554, "no", "5.6.0"), "554 5.6.0 no", 1),
+        (OSError("disk"), LOCAL, 1),
+        ("nonsense", LOCAL, 1),
+    ],
+)
+def test_what_was_kept_of_a_message_goes_when_it_is_refused(answer: object, reply: str, resets: int) -> None:
+    handler = Recorder(on_message=answer)
+    served("S: 220...\n" + HELLO.removeprefix("S: 220...\n") + MESSAGE + f"S: {reply}\n" + QUIT, handler)
+    assert handler.names.count("on_reset") == resets
+    if resets:
+        assert handler.names.index("on_reset") > handler.names.index("on_message")

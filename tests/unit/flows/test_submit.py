@@ -32,6 +32,7 @@ from ehlo import (
     recipient,
 )
 from ehlo.flows import Close, Flow, ReadBody, Receive, Send, submit
+from ehlo.flows.submit import PIECE
 from ehlo.testing import ScriptedServer, run
 
 PIPELINING = ("PIPELINING",)
@@ -121,11 +122,11 @@ def test_flights() -> None:
         return sent
 
     envelope_ = b"MAIL FROM:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nRCPT TO:<c@x.org>\r\nDATA\r\n"
-    assert flights(ready(*PIPELINING)) == [envelope_, b"hello\r\n", b".\r\n"]
+    assert flights(ready(*PIPELINING)) == [envelope_, b"hello\r\n.\r\n"]
     for conn, pipelining in ((ready(), True), (ready(*PIPELINING), False)):
         sent = flights(conn, pipelining=pipelining)
-        assert b"".join(sent[:-2]) == envelope_
-        assert len(sent) == 6
+        assert b"".join(sent[:-1]) == envelope_
+        assert len(sent) == 5
 
 
 @pytest.mark.clause("RFC2920-3.1g", "RFC5321-4.5.3.1.8b")
@@ -343,7 +344,7 @@ def test_an_error_at_every_action(error: OSError) -> None:
                     case _:
                         seen.append(flow.send(None))
 
-    for fail_at in range(6):
+    for fail_at in range(5):
         with pytest.raises(ConnectionFailed) as caught:
             actions(fail_at)
         assert caught.value.temporary
@@ -375,7 +376,7 @@ def test_421_to_a_recipient() -> None:
 @pytest.mark.parametrize(("code", "temporary"), [(421, True), (452, True), (552, False)])
 def test_last_words_in_the_middle_of_a_message(code: int, temporary: bool) -> None:
     flow = submit(ready(*PIPELINING), Submission(envelope=to("b")))
-    answers = [None, b"250 ok\r\n250 ok\r\n354 go\r\n", b"x" * 1000, ConnectionResetError("gone")]
+    answers = [None, b"250 ok\r\n250 ok\r\n354 go\r\n", b"x" * PIECE, ConnectionResetError("gone")]
     seen = closes(flow, *answers)
     assert isinstance(seen[-1], Receive)
     assert flow.send(f"{code} 4.4.2 too slow\r\n".encode()) == Close()
@@ -397,7 +398,7 @@ def test_a_success_that_the_connection_did_not_outlive() -> None:
 @pytest.mark.parametrize("last", [b"", TimeoutError(), ConnectionResetError("x")])
 def test_no_last_words(last: bytes | OSError) -> None:
     flow = submit(ready(*PIPELINING), Submission(envelope=to("b")))
-    closes(flow, None, b"250 ok\r\n250 ok\r\n354 go\r\n", b"x" * 1000, ConnectionResetError("gone"))
+    closes(flow, None, b"250 ok\r\n250 ok\r\n354 go\r\n", b"x" * PIECE, ConnectionResetError("gone"))
     action = flow.throw(last) if isinstance(last, OSError) else flow.send(last)
     assert action == Close()
     with pytest.raises(ConnectionFailed, match="gone") as caught:
@@ -423,17 +424,49 @@ def test_a_server_out_of_step(script: str) -> None:
 # ---- the caller's message ----
 
 
+def blocks(*pieces: bytes) -> list[int | str]:
+    """What is done with these pieces of a message: the sizes that are written, and the reads."""
+    flow = submit(ready(*PIPELINING), Submission(envelope=to("b")))
+    closes(flow, None)
+    action = flow.send(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    left = iter(pieces)
+    done: list[int | str] = []
+    while not isinstance(action, Receive):
+        match action:
+            case ReadBody():
+                done.append("read")
+                action = flow.send(next(left, b""))
+            case Send(data):
+                done.append(len(data))
+                action = flow.send(None)
+            case _:
+                raise AssertionError(action)
+    return done
+
+
+def test_the_last_piece_leaves_with_the_end_of_the_data() -> None:
+    line = b"hello\r\n"
+    whole = b"x" * (PIECE - 2) + b"\r\n"
+    assert blocks() == ["read", 3]
+    assert blocks(line) == ["read", "read", 7 + 3]
+    # Never more than one piece waits, however short they are.
+    assert blocks(line, line, line) == ["read", "read", 7, "read", 7, "read", 7 + 3]
+    assert blocks(whole, line) == ["read", PIECE, "read", "read", 7 + 3]
+    assert blocks(line, whole) == ["read", "read", 7, PIECE, "read", 3]
+    assert blocks(b"\r", b"\n") == ["read", "read", "read", 2 + 3]
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("bad"), FileNotFoundError("no file"), TimeoutError("slow disk")]
 )
-@pytest.mark.parametrize("pieces", [0, 1])
+@pytest.mark.parametrize("pieces", [0, 1, 2])
 def test_a_message_that_cannot_be_read_is_not_sent_by_half(error: Exception, pieces: int) -> None:
     def body() -> Iterator[bytes]:
         yield from [b"half\r\n"] * pieces
         raise error
 
     conn = ready(*PIPELINING)
-    script = MAIL + OK + rcpt("b") + "C: DATA\nS: 354 go\n" + "C: half\n" * pieces
+    script = MAIL + OK + rcpt("b") + "C: DATA\nS: 354 go\n" + "C: half\n" * (pieces - 1)
     with pytest.raises(type(error)) as caught:
         submitted(script, body=body(), conn=conn)
     assert caught.value is error

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ehlo.wire.codes import CLASS_OF, CLOSING, EnhancedCode, ReplyClass, split_enhanced
 
@@ -76,6 +80,24 @@ def test_split(code: int, text: str, expected: tuple[str, str] | None) -> None:
         assert (found, rest) == (None, text)
     else:
         assert (str(found), rest) == expected
+
+
+@given(
+    code=st.sampled_from([250, 354, 421, 550]),
+    text=st.lists(
+        st.sampled_from(["2", "5", "4", "3", ".", "0", "12", "999", "1234", "01", " ", "x", "\t", "\u0661"]),
+        max_size=9,
+    ),
+)
+def test_split_is_what_one_pattern_says(code: int, text: list[str]) -> None:
+    line = "".join(text)
+    number = "(0|[1-9][0-9]{0,2})"
+    found = re.match(rf"([245])\.{number}\.{number}(?: +|\Z)", line)
+    enhanced, rest = split_enhanced(code, line)
+    if found is None or int(found[1]) != code // 100:
+        assert (enhanced, rest) == (None, line)
+    else:
+        assert (enhanced, rest) == (EnhancedCode(*map(int, found.groups())), line[found.end() :])
 
 
 def test_order() -> None:

@@ -97,19 +97,17 @@ def _encode_bytewise(data: bytes) -> None:
 
 
 def _replies(data: bytes) -> None:
-    buffer = ReceiveBuffer()
-    buffer.feed(data)
     parser = ReplyParser(Limits())
-    while parser.next_reply(buffer):
+    parser.feed(data)
+    while parser.next_reply():
         pass
 
 
 def _one_reply(data: bytes) -> None:
-    buffer = ReceiveBuffer()
     parser = ReplyParser(Limits(reply_line=10**9, reply_lines=10**9, reply_octets=10**9))
     for i in range(0, len(data), 7):
-        buffer.feed(data[i : i + 7])
-        parser.next_reply(buffer)
+        parser.feed(data[i : i + 7])
+        parser.next_reply()
 
 
 def _path(data: str) -> None:

@@ -10,27 +10,31 @@ from hypothesis import strategies as st
 from tests.helpers.splits import agreed, agreed_before_tail, every_cut
 
 from ehlo import Limits, LocalProtocolError, RemoteProtocolError
-from ehlo.wire.buffer import ReceiveBuffer
 from ehlo.wire.codes import EnhancedCode, ReplyClass
-from ehlo.wire.reply import Reply, ReplyParser, checked_text
+from ehlo.wire.reply import _KNOWN, Reply, ReplyParser, checked_text
 
 LIMITS = Limits(reply_line=40, reply_lines=4, reply_octets=100)
 CONTROLS = [chr(x) for x in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)]
 SAFE_LINE = re.compile(rb"[2-5][0-9]{2}[ -][ -~]*\r\n\Z")
 
 
+def held(parser: ReplyParser) -> bytes:
+    """The octets that wait in the parser."""
+    return parser._fresh or parser._buffer.take_all()
+
+
 def parse(octets: bytes, limits: Limits | None = None) -> Reply:
     """The one reply that `octets` are, however they are cut."""
 
     def run(pieces: list[bytes]) -> tuple[Reply | None, bytes]:
-        buffer = ReceiveBuffer()
         parser = ReplyParser(limits or Limits())
         reply = None
         for piece in pieces:
-            buffer.feed(piece)
-            reply = reply or parser.next_reply(buffer)
-        assert not parser.in_reply
-        return reply, buffer.take_all()
+            parser.feed(piece)
+            reply = reply or parser.next_reply()
+        left = held(parser)
+        assert parser.empty is not bool(left)
+        return reply, left
 
     reply = agreed_before_tail(run, octets)
     assert reply is not None
@@ -41,12 +45,11 @@ def refusal(octets: bytes, limits: Limits | None = None) -> str:
     """The error that `octets` are, however they are cut; no reply comes before it."""
 
     def run(pieces: list[bytes]) -> str:
-        buffer = ReceiveBuffer()
         parser = ReplyParser(limits or Limits())
         for piece in pieces:
-            buffer.feed(piece)
+            parser.feed(piece)
             try:
-                reply = parser.next_reply(buffer)
+                reply = parser.next_reply()
             except RemoteProtocolError as error:
                 return f"{error.reply_hint or ''}{error}"
             assert reply is None
@@ -309,27 +312,121 @@ def test_several_replies_in_one_feed() -> None:
     ]
 
     def run(pieces: list[bytes]) -> tuple[list[Reply], int]:
-        buffer = ReceiveBuffer()
         parser = ReplyParser(Limits())
         found = []
         for piece in pieces:
-            buffer.feed(piece)
-            while (reply := parser.next_reply(buffer)) is not None:
+            parser.feed(piece)
+            while (reply := parser.next_reply()) is not None:
                 found.append(reply)
-        return found, len(buffer)
+        return found, len(held(parser))
 
     assert agreed(run, octets) == (expected, 2)
 
 
-def test_in_reply() -> None:
-    buffer = ReceiveBuffer()
+def test_empty() -> None:
     parser = ReplyParser(Limits())
-    states = []
-    for octets in (b"250", b"-a\r\n", b"250 ", b"b\r\n"):
-        buffer.feed(octets)
-        parser.next_reply(buffer)
-        states.append(parser.in_reply)
-    assert states == [False, True, True, False]
+    states = [parser.empty]
+    for octets in (b"", b"250", b"-a\r\n", b"250 ", b"b\r\n", b"250 a\r\n250 b\r\n", b""):
+        parser.feed(octets)
+        parser.next_reply()
+        states.append(parser.empty)
+    assert states == [True, True, False, False, False, True, False, True]
+    assert parser.next_reply() is None
+
+
+@pytest.mark.parametrize("octets", [b"250", b"250-a\r\n", b"250-a\r\n2", b"250 a\r\n250 b\r\n"])
+def test_clear(octets: bytes) -> None:
+    parser = ReplyParser(Limits())
+    parser.feed(octets)
+    parser.next_reply()
+    parser.clear()
+    assert parser.empty
+    parser.feed(b"354 go\r\n")
+    assert parser.next_reply() == Reply(354, "go")
+    assert parser.empty
+
+
+# ---- what is remembered ----
+
+
+PIECES = st.sampled_from(
+    [b"250", b"334", b"55", b" ", b"-", b"2.0.0 ", b"5.1.1", b"ok", b"\xff", b"\r\n", b"\r", b"\n"]
+)
+# Lines that are mostly right, so that there is something to remember.
+LINES = st.sampled_from(
+    [b"250 2.0.0 ok\r\n", b"250-a\r\n", b"250\r\n", b"334 c2VjcmV0\r\n", b"550 5.1.1 no\r\n", b"550 x" * 40]
+)
+
+
+def everything(feeds: list[bytes], limits: Limits) -> list[Reply | str | bool]:
+    """Each reply, what is left after each feed, and the error that ended it."""
+    parser = ReplyParser(limits)
+    found: list[Reply | str | bool] = []
+    for octets in feeds:
+        parser.feed(octets)
+        try:
+            while (reply := parser.next_reply()) is not None:
+                found.append(reply)
+        except RemoteProtocolError as error:
+            return [*found, str(error)]
+        found.append(parser.empty)
+    return found
+
+
+@given(
+    feeds=st.lists(st.lists(LINES | PIECES, max_size=4).map(b"".join), max_size=6),
+    limits=st.sampled_from(
+        [
+            Limits(),
+            LIMITS,
+            Limits(reply_line=6),
+            Limits(reply_octets=6),
+            Limits(reply_lines=1),
+            Limits(reply_lines=0),
+        ]
+    ),
+)
+def test_what_is_remembered_is_what_would_be_read(feeds: list[bytes], limits: Limits) -> None:
+    _KNOWN.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ehlo.wire.reply._whole", lambda _: None)
+        expected = everything(feeds, limits)
+    assert not _KNOWN
+    assert everything(feeds, limits) == expected
+    # Remembered under generous limits, each line by itself; then met under the others.
+    for octets in feeds:
+        for line in octets.splitlines(keepends=True):
+            everything([line], Limits())
+    assert everything(feeds, limits) == expected
+    assert everything(feeds, limits) == expected
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"334 c2VjcmV0\r\n",
+        b"250 " + b"x" * 123 + b"\r\n",
+        b"250-a\r\n250 b\r\n",
+        b"250 a",
+        b"650 a\r\n",
+        b"250 a\n\r\n",
+    ],
+)
+def test_what_is_never_remembered(octets: bytes) -> None:
+    """A challenge may be a secret; the rest would cost memory, or is no reply."""
+    _KNOWN.clear()
+    everything([octets], Limits())
+    everything([octets[:3], octets[3:]], Limits())
+    assert not _KNOWN
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    for number in range(1000):
+        parse_one = ReplyParser(Limits())
+        parse_one.feed(b"250 queued as %d\r\n" % number)
+        assert parse_one.next_reply() == Reply(250, f"queued as {number}")
+        assert len(_KNOWN) <= 256
+    assert all(len(octets) <= 128 for octets in _KNOWN)
 
 
 @pytest.mark.clause("SEC-INJ-cli-c", "RFC5321-4.5.3.1.5a")
@@ -353,23 +450,22 @@ def test_the_bound_of_octets() -> None:
     assert len(parse(first * 2 + b"250 " + b"x" * 20 + b"\r\n", LIMITS).lines) == 3
     assert refusal(first * 2 + b"250 " + b"x" * 21 + b"\r\n", LIMITS) == "reply has too many lines or octets"
     for pieces in every_cut(first * 2 + b"250 \r\n" + first * 2 + b"250 \r\n"):
-        buffer = ReceiveBuffer()
         parser = ReplyParser(LIMITS)
         replies = 0
         for piece in pieces:
-            buffer.feed(piece)
-            while parser.next_reply(buffer):
+            parser.feed(piece)
+            while parser.next_reply():
                 replies += 1
         assert replies == 2, "each reply has a measure of its own"
 
 
 @pytest.mark.clause("SEC-INJ-cli-c")
 def test_an_endless_reply_stops_in_the_first_feed() -> None:
-    buffer = ReceiveBuffer()
-    buffer.feed(b"250-x\r\n" * 100000)
+    parser = ReplyParser(Limits())
+    parser.feed(b"250-x\r\n" * 100000)
     with pytest.raises(RemoteProtocolError):
-        ReplyParser(Limits()).next_reply(buffer)
-    assert len(buffer) > 7 * 99000
+        parser.next_reply()
+    assert len(held(parser)) > 7 * 99000
 
 
 _PIECE = st.text(st.characters(exclude_characters="".join(CONTROLS), exclude_categories=["Cs"]), max_size=40)
@@ -382,9 +478,9 @@ def test_the_octets_of_a_reply_come_again(code: int, texts: list[bytes]) -> None
     # U+0080 to U+009F and the separators, as UTF-8, are the ones made safe.
     assume(not any(re.search(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]", text) for text in texts))
     octets = b"".join(b"%d-%b\r\n" % (code, text) for text in texts[:-1]) + b"%d %b\r\n" % (code, texts[-1])
-    buffer = ReceiveBuffer()
-    buffer.feed(octets)
-    reply = ReplyParser(Limits()).next_reply(buffer)
+    parser = ReplyParser(Limits())
+    parser.feed(octets)
+    reply = parser.next_reply()
     assert reply is not None
     assert reply.render(utf8=True) == octets
 
@@ -392,9 +488,9 @@ def test_the_octets_of_a_reply_come_again(code: int, texts: list[bytes]) -> None
 @given(st.sampled_from(["2.0.0", "2.999.10", None]), st.lists(_PIECE, min_size=1, max_size=4))
 def test_a_written_reply_parses_to_itself(enhanced: str | None, texts: list[str]) -> None:
     reply = Reply(250, [text.lstrip(" ") for text in texts], enhanced)
-    buffer = ReceiveBuffer()
-    buffer.feed(reply.render(utf8=True))
-    parsed = ReplyParser(Limits()).next_reply(buffer)
+    parser = ReplyParser(Limits())
+    parser.feed(reply.render(utf8=True))
+    parsed = parser.next_reply()
     assert parsed == reply
 
 

@@ -1,0 +1,52 @@
+"""What a success reply to an event changes in a server connection, beside its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from ehlo._events import BodyStarted, HelloReceived, MailReceived, MessageReceived, RcptReceived
+from ehlo._patience import Patience
+from ehlo._server_config import ServerConfig
+from ehlo._transaction import Transaction
+
+
+class Changeable(Protocol):
+    """What is changed of a connection."""
+
+    config: ServerConfig
+    client_name: str | None
+    extended: bool
+    transaction: Transaction
+    patience: Patience
+
+
+def _said_hello(conn: Changeable, event: HelloReceived) -> None:
+    conn.client_name = event.name
+    conn.extended = event.extended
+
+
+def _began(conn: Changeable, event: MailReceived) -> None:
+    conn.transaction = Transaction(event)
+
+
+def _added(conn: Changeable, event: RcptReceived) -> None:
+    conn.transaction.add(event)
+
+
+def _body_follows(conn: Changeable, _: BodyStarted) -> None:
+    conn.transaction.start_body(conn.config)
+
+
+def _took_message(conn: Changeable, _: MessageReceived) -> None:
+    conn.patience.renew()
+
+
+EFFECTS: Final[dict[type[object], Callable[[Changeable, Any], None]]] = {
+    HelloReceived: _said_hello,
+    MailReceived: _began,
+    RcptReceived: _added,
+    BodyStarted: _body_follows,
+    MessageReceived: _took_message,
+}
+"""By the type of the event that was accepted."""
