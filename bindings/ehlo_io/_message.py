@@ -35,6 +35,7 @@ class Source(Protocol):
 
     def read(self, size: int, /) -> bytes | Awaitable[bytes]:
         """The next octets, about `size` of them, b"" at the end."""
+        ...
 
 
 @attrs.frozen

@@ -52,8 +52,8 @@ class Channel:
             self._tls = self._context.wrap_bio(
                 self._in, self._out, server_side=self._server_side, server_hostname=server_hostname
             )
-        except ValueError as error:
-            # A name that no certificate can have; encoding it raises UnicodeError, which is one.
+        except (ValueError, TypeError) as error:
+            # A name that no certificate can have: empty, not to be encoded, with a NUL in it.
             raise ssl.SSLError(f"no name to verify: {error}") from error
 
     def handshake(self, received: bytes | None) -> ehlo.TLSInfo | None:

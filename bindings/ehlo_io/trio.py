@@ -124,6 +124,10 @@ class Server:
         return host, port
 
     async def _serve(self, stream: trio.SocketStream) -> None:
+        if self._accepting.cancel_called:
+            # Accepted, and only now its turn.
+            await trio.aclose_forcefully(stream)
+            return
         peer = None
         with suppress(OSError):
             # A client that is gone already has no name.

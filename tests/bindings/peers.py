@@ -1,0 +1,221 @@
+"""Peers on plain sockets that say exactly what a scenario tells them to, in threads of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+PATIENCE = 8.0
+
+
+class Peer:
+    """One connection; each call blocks for a bounded time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock: socket.socket = sock
+        self._buffer = b""
+
+    @classmethod
+    def to(cls, address: tuple[str, int], *, small_window: bool = False) -> Peer:
+        """A client, that is greeted."""
+        peer = cls.silent_to(address, small_window=small_window)
+        assert peer.reply().startswith("220 ")
+        return peer
+
+    @classmethod
+    def silent_to(cls, address: tuple[str, int], *, small_window: bool = False) -> Peer:
+        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        if small_window:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        sock.settimeout(PATIENCE)
+        try:
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return cls(sock)
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def line(self) -> bytes:
+        """The next line without its CRLF; b"" at the end of the stream."""
+        while b"\r\n" not in self._buffer:
+            data = self.sock.recv(65536)
+            if not data:
+                return b""
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\r\n")
+        return line
+
+    def until(self, end: bytes) -> bytes:
+        """Everything up to `end`, and `end` itself."""
+        while end not in self._buffer:
+            data = self.sock.recv(65536)
+            assert data, f"the stream ended before {end!r}"
+            self._buffer += data
+        at = self._buffer.index(end) + len(end)
+        found, self._buffer = self._buffer[:at], self._buffer[at:]
+        return found
+
+    def reply(self) -> str:
+        """The next reply, its lines joined; "" at the end of the stream."""
+        lines = []
+        while line := self.line().decode():
+            lines.append(line)
+            if line[3:4] != "-":
+                break
+        return "\n".join(lines)
+
+    def ask(self, command: str) -> str:
+        self.send(command.encode() + b"\r\n")
+        return self.reply()
+
+    def rest(self) -> bytes:
+        """Everything up to the end of the stream, which a reset must not be."""
+        pieces = [self._buffer]
+        self._buffer = b""
+        while data := self.sock.recv(65536):
+            pieces.append(data)
+        return b"".join(pieces)
+
+    def ended(self) -> bool:
+        """Wait for the end of the stream, of either kind, with nothing more before it."""
+        try:
+            return self.rest() == b""
+        except ConnectionError:
+            return True
+
+    def start_tls(self, context: ssl.SSLContext, *, server_side: bool = False) -> None:
+        name = None if server_side else "mail.test"
+        self.sock = context.wrap_socket(self.sock, server_side=server_side, server_hostname=name)
+
+    def finish_sending(self) -> None:
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """End the connection by a TCP reset."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+
+@contextlib.contextmanager
+def scripted(script: Callable[[Peer], None], *, small_buffers: bool = False) -> Iterator[tuple[str, int]]:
+    """A server that plays `script` with each client; gives its address.
+
+    A connection that breaks is the client's right; whatever else goes wrong fails the scenario.
+    """
+    errors: list[BaseException] = []
+    threads: list[threading.Thread] = []
+    listener = socket.socket()
+    if small_buffers:
+        # As small as the system lets them be.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(20)
+
+    def play(sock: socket.socket) -> None:
+        with Peer(sock) as peer:
+            try:
+                script(peer)
+            except OSError as error:
+                if isinstance(error, TimeoutError):
+                    errors.append(error)
+            except BaseException as error:
+                errors.append(error)
+
+    def accept() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=play, args=(sock,), daemon=True)
+            threads.append(thread)
+            thread.start()
+
+    acceptor = threading.Thread(target=accept, daemon=True)
+    acceptor.start()
+    try:
+        yield listener.getsockname()
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        acceptor.join()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads), "a scripted server does not end"
+    if errors:
+        raise errors[0]
+
+
+def connected_to(address: tuple[str, int]) -> list[socket.socket]:
+    """Duplicates of this process's own sockets that are connected to a server, whoever holds them."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if not os.readlink(entry).startswith("socket:"):
+                continue
+            sock = socket.socket(fileno=os.dup(int(entry.name)))
+            if _name_of_peer(sock) == address:
+                found.append(sock)
+            else:
+                sock.close()
+    return found
+
+
+def _name_of_peer(sock: socket.socket) -> object:
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None
+
+
+def shrink_sending_to(address: tuple[str, int]) -> None:
+    """The system takes megabytes from a client before it makes it wait; now it takes little."""
+    for sock in connected_to(address):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        sock.close()
+
+
+def count_connected_to(address: tuple[str, int]) -> int:
+    socks = connected_to(address)
+    for sock in socks:
+        sock.close()
+    return len(socks)
+
+
+GREETING = b"220 mail.test ESMTP\r\n"
+OFFER = b"250-mail.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
+
+
+def greet(peer: Peer, offer: bytes = OFFER) -> None:
+    """Up to the reply to EHLO."""
+    peer.send(GREETING)
+    assert peer.line().startswith(b"EHLO ")
+    peer.send(offer)
+
+
+def take_envelope(peer: Peer) -> None:
+    """MAIL, RCPT and DATA accepted, one reply each; the next octets are the message."""
+    while (line := peer.line()) and line != b"DATA":
+        peer.send(b"250 2.0.0 OK\r\n")
+    peer.send(b"354 Go on\r\n")

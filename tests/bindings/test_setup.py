@@ -1,0 +1,132 @@
+"""Arguments, before a connection is made."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from typing import Any
+
+import pytest
+from tests.bindings.faces import HOSTNAME, Certificates
+from tests.bindings.handlers import Sink
+
+import ehlo
+import ehlo_io.asyncio
+import ehlo_io.blocking
+import ehlo_io.trio
+from ehlo_io._asyncio_pump import AsyncioPump
+from ehlo_io._setup import ClientSetup, ServerSetup
+from ehlo_io._tls import Channel
+
+MODULES: list[Any] = [ehlo_io.asyncio, ehlo_io.trio, ehlo_io.blocking]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_unknown_arguments(module: Any) -> None:
+    with pytest.raises(TypeError, match=r"connect\(\).*'passwort'"):
+        module.connect("127.0.0.1", 1, passwort="x")
+    with pytest.raises(TypeError, match=r"serve\(\).*'tsl'"):
+        module.serve(Sink(), port=0, tsl=None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("options", [{"tls": "always"}, {"tls": ""}, {"newlines": "keep"}])
+def test_wrong_values_for_connect(module: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(ehlo.LocalProtocolError):
+        module.connect("127.0.0.1", 1, **options)
+
+
+class Misspelt(Sink):
+    def on_mesage(self, session: object) -> None:
+        """Not called by anybody."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_could_never_serve(module: Any) -> None:
+    with pytest.raises(TypeError, match="on_mesage"):
+        module.serve(Misspelt(), port=0)
+    with pytest.raises(ehlo.LocalProtocolError, match="requires authentication"):
+        module.serve(object(), port=0)
+    with pytest.raises(ehlo.LocalProtocolError, match="implicit_tls"):
+        module.serve(Sink(), port=0, implicit_tls=True)
+    with pytest.raises(ehlo.LocalProtocolError, match="hostname"):
+        module.serve(Sink(), port=0, hostname="two words")
+
+
+def test_port_decides_the_default_of_tls() -> None:
+    assert ClientSetup.of("a.test", 465, {}).tls is ehlo.TlsMode.IMPLICIT
+    assert ClientSetup.of("a.test", 587, {}).tls is ehlo.TlsMode.STARTTLS
+    assert ClientSetup.of("a.test", 465, {"tls": "none"}).tls is ehlo.TlsMode.NONE
+    assert ClientSetup.of("a.test", 25, {"tls": ehlo.TlsMode.IMPLICIT}).tls is ehlo.TlsMode.IMPLICIT
+
+
+def test_session_options() -> None:
+    options = ClientSetup.of("a.test", 587, {}).session_options("192.0.2.1")
+    assert options.server_name == "a.test"
+    assert options.auth is None
+    assert options.mechanisms is None
+    assert not options.allow_cleartext_auth
+    assert options.client_name
+    options = ClientSetup.of(
+        "a.test", 587, {"server_name": "b.test", "client_name": "c.test", "mechanisms": ["NTLM"]}
+    ).session_options("192.0.2.1")
+    assert (options.server_name, options.client_name, options.mechanisms) == ("b.test", "c.test", ("NTLM",))
+
+
+def test_tls_has_a_safe_context_by_default() -> None:
+    channel = ClientSetup.of("a.test", 587, {}).channel()
+    channel.start_tls("a.test")
+    with pytest.raises(ssl.SSLError, match="no TLS context"):
+        ClientSetup.of("a.test", 587, {"tls": "none"}).channel().start_tls("a.test")
+
+
+def test_server_setup(certificates: Certificates) -> None:
+    limits = ehlo.Limits(recipients=3)
+    setup = ServerSetup.of(
+        Sink(), {"hostname": HOSTNAME, "tls": certificates.server, "implicit_tls": True, "limits": limits}
+    )
+    assert setup.implicit_tls
+    assert setup.config.hostname == HOSTNAME
+    assert setup.config.limits is limits
+    assert setup.config.tls_available
+    assert set(setup.config.mechanisms) == {"PLAIN", "LOGIN", "NTLM"}
+    assert not ServerSetup.of(object(), {"policy": ehlo.OPEN_TEST}).config.mechanisms
+    assert ServerSetup.of(Sink(), {}).config.policy is ehlo.OXSMTP_2008
+
+
+def test_a_connection_after_the_end_is_not_served() -> None:
+    """asyncio accepts in one step and makes the connection in another."""
+
+    async def run() -> bytes:
+        sink = Sink()
+        ours, theirs = socket.socketpair()
+        async with ehlo_io.asyncio.serve(sink, port=0, hostname=HOSTNAME) as server:
+            factory = server._pump
+        await asyncio.get_running_loop().create_connection(factory, sock=theirs)
+        with ours:
+            ours.setblocking(False)
+            async with asyncio.timeout(5):
+                found = await asyncio.get_running_loop().sock_recv(ours, 100)
+        assert sink.calls == []
+        return found
+
+    assert asyncio.run(run()) == b""
+
+
+def test_loops_in_threads_share_no_buffer() -> None:
+    """What one loop receives must not come out of another one's connection."""
+    buffers: list[memoryview] = []
+
+    async def take() -> None:
+        pumps = [AsyncioPump[None](Channel(None, server_side=True)) for _ in range(2)]
+        assert pumps[0].get_buffer(-1) is pumps[1].get_buffer(-1)
+        buffers.append(pumps[0].get_buffer(-1))
+
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: asyncio.run(take()))
+        thread.start()
+        thread.join()
+    assert len(buffers) == 2
+    assert buffers[0].obj is not buffers[1].obj
