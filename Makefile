@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN_READY := $(VENV)/.run-ready
+BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help demo test lint format types layers pytest peers clean
+.PHONY: help demo test lint format types layers pytest peers bench clean
 
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
 	@echo "make test    all checks: format, lint, types, layers, tests"
 	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"
+	@echo "make bench   measure ehlo and its peers, about ten minutes"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ehlo needs Python 3.11 or newer")'
@@ -47,6 +49,13 @@ layers: $(READY)
 
 pytest: $(READY)
 	$(BIN)/pytest
+
+$(BENCH_READY): pyproject.toml $(RUN_READY)
+	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+bench: $(BENCH_READY)
+	$(BIN)/python -m benchmarks
 
 peers:
 	tests/interop/install-peers

@@ -1,0 +1,85 @@
+"""Messages per second against the round-trip time, through a proxy of our own."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Final
+
+from benchmarks import peers, plot, report
+from benchmarks.harness import Job, Metrics, Plan, interleave
+from benchmarks.machine import DRIVER_CORE, SERVER_CORE, new_record
+from benchmarks.messages import KIB
+from benchmarks.processes import Child, Processes, RunFailed
+from benchmarks.record import Record
+
+TITLE: Final = "Latency"
+HOW: Final = (
+    "Messages of 1 KB, one after the other on one session, through a proxy that holds every octet back for "
+    "half of the round-trip time in each direction."
+)
+_TRIPS: Final = {0: 300, 5: 20, 20: 8, 80: 3}
+"""Milliseconds, and how many messages."""
+_CLIENTS: Final = {
+    "ehlo": ("ehlo-asyncio", True),
+    "ehlo, no pipelining": ("ehlo-asyncio", False),
+    "smtplib": ("smtplib", True),
+    "aiosmtplib": ("aiosmtplib", True),
+}
+
+
+def _case(milliseconds: int) -> str:
+    return f"{milliseconds} ms"
+
+
+def _drive(worker: Child, port: int, messages: int, pipelining: bool) -> Metrics:
+    job = {"port": port, "size": KIB, "connections": 1, "reconnect": False, "pipelining": pipelining}
+    # The difference of two runs: connecting and EHLO are not what is asked.
+    few = worker.ask({**job, "messages": 1})
+    many = worker.ask({**job, "messages": 1 + messages})
+    seconds = many["seconds"] - few["seconds"]
+    if seconds <= 0:
+        raise RunFailed("the machine is too loaded to tell")
+    return {"rate": messages / seconds}
+
+
+def measure(plan: Plan) -> Record:
+    record = new_record("latency", quick=plan.quick)
+    with Processes() as processes:
+        argv = [sys.executable, "-m", "benchmarks.servers"]
+        sink = processes.server("own sink", [*argv, "sink"], SERVER_CORE)
+        workers: dict[str, tuple[Child, bool]] = {}
+        for name, (worker, pipelining) in _CLIENTS.items():
+            lacking = peers.lacks_module("aiosmtplib") if worker == "aiosmtplib" else None
+            if lacking:
+                record.skipped[name] = lacking
+            else:
+                child = processes.python(name, "benchmarks.clients", [worker], DRIVER_CORE)
+                workers[name] = (child, pipelining)
+        jobs = []
+        for trip, messages in _TRIPS.items():
+            delay = ["--delay", str(trip / 2000), "--to", str(sink.port)]
+            port = (
+                processes.server("proxy", [*argv, "proxy", *delay], SERVER_CORE).port if trip else sink.port
+            )
+            for name, (child, pipelining) in workers.items():
+                run = partial(_drive, child, port, messages, pipelining)
+                jobs.append(Job(_case(trip), name, run))
+        interleave(record, jobs, plan.number_of_rounds(3))
+    return record
+
+
+_PAIRS: Final = (("ehlo", "ehlo, no pipelining"), ("ehlo", "smtplib"), ("ehlo", "aiosmtplib"))
+
+
+def write(record: Record) -> None:
+    series: dict[str, list[tuple[float, float]]] = {}
+    for name in _CLIENTS:
+        found = ((trip, record.stat(_case(trip), name, "rate")) for trip in _TRIPS)
+        series[name] = [(float(trip), stat.median) for trip, stat in found if stat is not None]
+    drawn = plot.lines(record, series, ("round-trip time in milliseconds", "messages per second"))
+    sections = (
+        report.Ratios(title="Messages per second of ehlo / of the other", metric="rate", pairs=_PAIRS),
+        report.Values(title="Messages per second", metric="rate"),
+    )
+    report.write(record, TITLE, HOW, sections, plot=drawn)
