@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias
 
 from ehlo import _replies as replies
@@ -203,32 +204,43 @@ def chunk_size(argument: bytes, maximum: int | None) -> int | None:
 
 # A member of an enum bound to a name costs a third of one looked up in its class.
 _MAIL, _RCPT, _DATA = Verb.MAIL, Verb.RCPT, Verb.DATA
+# What is remembered of lines is bounded in number and in size, and holds addresses, never secrets.
+_PLAIN_LENGTH: Final = 128
+_PLAIN_LINES: Final = 512
+
+
+@lru_cache(maxsize=_PLAIN_LINES)
+def _plain(line: bytes) -> tuple[Verb, address.Mailbox | None] | None:
+    """What `MAIL FROM:<local@domain>`, `RCPT TO:<local@domain>` or `DATA` says; None for all else."""
+    if line == b"DATA":
+        return _DATA, None
+    verb, start = (_MAIL, 10) if line.startswith(b"MAIL FROM:<") else (_RCPT, 8)
+    if verb is _RCPT and not line.startswith(b"RCPT TO:<"):
+        return None
+    path = address.simple_path(line, start)
+    return None if path is None else (verb, path)
 
 
 def plain_command(facts: Facts, state: State, line: bytes) -> tuple[Verb, ServerEvent, Reply] | None:
-    """The verb, event and default reply of `MAIL FROM:<local@domain>`, `RCPT TO:<local@domain>`, `DATA`.
+    """The verb, event and default reply of a MAIL or RCPT without parameters, or of DATA.
 
-    Nearly all commands of a session are one of the three, without parameters and with nothing
-    wrong, and are told at a glance. None for others: they take the long way, which gives the same.
+    Nearly all commands of a session are one of the three, with nothing wrong, and sessions repeat
+    themselves: they are told at a glance. None for others: they take the long way, which gives the
+    same.
     """
-    if line == b"DATA":
-        if _DATA not in ALLOWED[state]:
+    plain = _plain(line) if len(line) <= _PLAIN_LENGTH else None
+    if plain is None or plain[0] not in ALLOWED[state]:
+        return None
+    verb, path = plain
+    if path is None:
+        return verb, BodyStarted(facts.transaction.envelope), replies.DATA_GO
+    policy = facts.config.policy
+    if verb is _MAIL:
+        if check_mail(policy, path) or facts.patience.idled(verb):
             return None
-        return _DATA, BodyStarted(facts.transaction.envelope), replies.DATA_GO
-    if line.startswith(b"MAIL FROM:<"):
-        path = address.simple_path(line, 10)
-        if path is None or _MAIL not in ALLOWED[state] or check_mail(facts.config.policy, path):
-            return None
-        if facts.patience.idled(_MAIL):
-            return None
-        return _MAIL, MailReceived(path, NO_PARAMETERS), replies.MAIL_OK
-    if line.startswith(b"RCPT TO:<"):
-        path = address.simple_path(line, 8)
-        if path is None or _RCPT not in ALLOWED[state] or check_rcpt(facts.config.policy, path):
-            return None
-        transaction = facts.transaction
-        transaction.rcpt_seen = True
-        if transaction.accepted >= facts.config.limits.recipients:
-            return None
-        return _RCPT, RcptReceived(path, NO_PARAMETERS), replies.RCPT_OK
-    return None
+        return verb, MailReceived(path, NO_PARAMETERS), replies.MAIL_OK
+    transaction = facts.transaction
+    transaction.rcpt_seen = True
+    if check_rcpt(policy, path) or transaction.accepted >= facts.config.limits.recipients:
+        return None
+    return verb, RcptReceived(path, NO_PARAMETERS), replies.RCPT_OK

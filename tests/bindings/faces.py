@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 import trio
+from tests.bindings.peers import Peer, Scripted
 
 import ehlo
 import ehlo_io.asyncio
@@ -96,6 +97,19 @@ class Io(ABC):
 
     def connect_open(self, address: tuple[str, int], **options: Any) -> Connecting:
         return self.connect(address, **{"tls": "none"} | options)
+
+    @asynccontextmanager
+    async def scripted(
+        self, script: Callable[[Peer], None], *, small_buffers: bool = False
+    ) -> AsyncIterator[tuple[str, int]]:
+        """A server that plays `script` with each client; gives its address."""
+        server = Scripted(script, small_buffers=small_buffers)
+        try:
+            yield server.address
+        finally:
+            # Not in the way of the loop, which may have connections to close.
+            await self.thread(server.close)
+        server.check()
 
     def logged(self) -> str:
         """The texts and exceptions of the log, which is empty then."""

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE = 8.0
@@ -116,55 +116,59 @@ class Peer:
         self.sock.close()
 
 
-@contextlib.contextmanager
-def scripted(script: Callable[[Peer], None], *, small_buffers: bool = False) -> Iterator[tuple[str, int]]:
-    """A server that plays `script` with each client; gives its address.
+class Scripted:
+    """A server that plays `script` with each client.
 
     A connection that breaks is the client's right; whatever else goes wrong fails the scenario.
     """
-    errors: list[BaseException] = []
-    threads: list[threading.Thread] = []
-    listener = socket.socket()
-    if small_buffers:
-        # As small as the system lets them be.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(20)
 
-    def play(sock: socket.socket) -> None:
-        with Peer(sock) as peer:
-            try:
-                script(peer)
-            except OSError as error:
-                if isinstance(error, TimeoutError):
-                    errors.append(error)
-            except BaseException as error:
-                errors.append(error)
+    def __init__(self, script: Callable[[Peer], None], *, small_buffers: bool = False) -> None:
+        self._script = script
+        self._errors: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.socket()
+        if small_buffers:
+            # As small as the system lets them be.
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(20)
+        self.address: tuple[str, int] = self._listener.getsockname()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
-    def accept() -> None:
+    def _accept(self) -> None:
         while True:
             try:
-                sock, _ = listener.accept()
+                sock, _ = self._listener.accept()
             except OSError:
                 return
-            thread = threading.Thread(target=play, args=(sock,), daemon=True)
-            threads.append(thread)
+            thread = threading.Thread(target=self._play, args=(sock,), daemon=True)
+            self._threads.append(thread)
             thread.start()
 
-    acceptor = threading.Thread(target=accept, daemon=True)
-    acceptor.start()
-    try:
-        yield listener.getsockname()
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        acceptor.join()
-        for thread in threads:
+    def _play(self, sock: socket.socket) -> None:
+        with Peer(sock) as peer:
+            try:
+                self._script(peer)
+            except OSError as error:
+                if isinstance(error, TimeoutError):
+                    self._errors.append(error)
+            except BaseException as error:
+                self._errors.append(error)
+
+    def close(self) -> None:
+        """Wait for the scripts to end."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join()
+        for thread in self._threads:
             thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads), "a scripted server does not end"
-    if errors:
-        raise errors[0]
+
+    def check(self) -> None:
+        assert not any(thread.is_alive() for thread in self._threads), "a script does not end"
+        if self._errors:
+            raise self._errors[0]
 
 
 def connected_to(address: tuple[str, int]) -> list[socket.socket]:

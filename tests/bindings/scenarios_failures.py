@@ -19,7 +19,6 @@ from tests.bindings.peers import (
     Peer,
     count_connected_to,
     greet,
-    scripted,
     shrink_sending_to,
     take_envelope,
 )
@@ -102,7 +101,7 @@ async def _breaks(io: Io, stage: str, end: str) -> None:
         greeting_timeout=0.3, command_timeout=0.3, data_timeout=0.3, block_timeout=0.5, final_timeout=0.3
     )
     message = BIG if stage == "body" else MESSAGE
-    with scripted(play) as address:
+    async with io.scripted(play) as address:
         started = time.monotonic()
         with pytest.raises(ehlo.ConnectionFailed) as failed:
             async with io.connect_open(address, limits=limits) as client:
@@ -128,7 +127,7 @@ async def server_stops_reading_in_mid_body(io: Io) -> None:
         take_envelope(peer)
         gave_up.wait(5)
 
-    with scripted(play, small_buffers=True) as address:
+    async with io.scripted(play, small_buffers=True) as address:
         with pytest.raises(ehlo.ConnectionFailed, match="out of time"):
             async with io.connect_open(address, limits=ehlo.Limits(block_timeout=0.3)) as client:
                 await client.submit(BIG, **ENVELOPE)
@@ -150,7 +149,7 @@ async def _last_words(io: Io, reply: bytes, *, tls: bool) -> None:
         peer.send(reply)
         peer.close()
 
-    with scripted(play) as address:
+    async with io.scripted(play) as address:
         for _ in range(5):
             client = await io.connect(address, tls="starttls" if tls else "none")
             with pytest.raises(ehlo.SessionError) as failed:
@@ -183,7 +182,7 @@ async def two_thousand_recipients_in_one_flight(io: Io) -> None:
         assert peer.line() == b"QUIT"
         peer.send(b"221 2.0.0 Bye\r\n")
 
-    with scripted(play, small_buffers=True) as address:
+    async with io.scripted(play, small_buffers=True) as address:
         for name in ("user", "u" * 60):
             recipients = [f"{name}{number}@{'long-' * 10}name.example.net" for number in range(count)]
             async with io.connect_open(address, limits=ehlo.Limits(pipeline=10_000)) as client:
@@ -206,11 +205,11 @@ async def _endless(io: Io, *, in_body: bool) -> None:
             peer.send(noise * 100)
 
     recipients = [f"{'u' * 60}{number}@{'long-' * 10}name.net" for number in range(1 if in_body else 9000)]
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         for pump in ("asyncio", "trio", "socket"):
             # So that it does not take long.
             stack.enter_context(mock.patch(f"ehlo_io._{pump}_pump.MAX_REPLIES", 500_000))
-        address = stack.enter_context(scripted(play, small_buffers=True))
+        address = await stack.enter_async_context(io.scripted(play, small_buffers=True))
         client = await io.connect_open(address, limits=ehlo.Limits(pipeline=100_000))
         shrink_sending_to(address)
         # In the body the reply that has no end is found first, when its last words are looked for.
@@ -242,9 +241,8 @@ async def reply_octet_by_octet(io: Io) -> None:
         assert peer.line() == b"QUIT"
         drip(peer, b"221 2.0.0 Bye\r\n")
 
-    with scripted(play) as address:
-        async with io.connect_open(address) as client:
-            result = await client.submit(MESSAGE, sender=SENDER, recipients=[RCPT])
+    async with io.scripted(play) as address, io.connect_open(address) as client:
+        result = await client.submit(MESSAGE, sender=SENDER, recipients=[RCPT])
     assert result.reply is not None
     assert result.reply.code == 250
 
@@ -262,8 +260,9 @@ async def drip_does_not_extend_a_deadline(io: Io) -> None:
                 pass
         raise AssertionError("the client would wait for ever")
 
-    with scripted(play) as address, pytest.raises(ehlo.ConnectionFailed, match="out of time"):
-        await io.connect_open(address, limits=ehlo.Limits(greeting_timeout=0.3))
+    async with io.scripted(play) as address:
+        with pytest.raises(ehlo.ConnectionFailed, match="out of time"):
+            await io.connect_open(address, limits=ehlo.Limits(greeting_timeout=0.3))
 
 
 @scenario()
@@ -282,7 +281,7 @@ async def quit_changes_nothing(io: Io) -> None:
             peer.line()
             end(peer)
 
-        with scripted(play) as address:
+        async with io.scripted(play) as address:
             async with io.connect_open(address, limits=ehlo.Limits(quit_timeout=0.3)):
                 pass
 
@@ -296,8 +295,9 @@ async def refused_greeting(io: Io) -> None:
         lines.append(peer.line())
         peer.send(b"221 2.0.0 Bye\r\n")
 
-    with scripted(play) as address, pytest.raises(ehlo.ServiceRefused) as refused:
-        await io.connect_open(address)
+    async with io.scripted(play) as address:
+        with pytest.raises(ehlo.ServiceRefused) as refused:
+            await io.connect_open(address)
     assert refused.value.reply is not None
     assert refused.value.reply.code == 554
     assert lines == [b"QUIT"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.bindings.faces import Io
 from tests.bindings.handlers import PASSWORD, RCPT, SENDER, AsyncSink, Sink
-from tests.bindings.peers import greet, scripted, take_envelope
+from tests.bindings.peers import greet, take_envelope
 from tests.bindings.registry import ASYNC, add, scenario
 
 import ehlo
@@ -156,11 +156,10 @@ async def email_message_without_8bitmime(io: Io) -> None:
         assert peer.line() == b"QUIT"
         peer.send(b"221 2.0.0 Bye\r\n")
 
-    with scripted(play) as address:
-        async with io.connect_open(address) as client:
-            with pytest.raises(ehlo.LocalProtocolError, match="8BITMIME"):
-                await client.submit("Größe".encode(), **ENVELOPE)
-            await client.submit(_email())
+    async with io.scripted(play) as address, io.connect_open(address) as client:
+        with pytest.raises(ehlo.LocalProtocolError, match="8BITMIME"):
+            await client.submit("Größe".encode(), **ENVELOPE)
+        await client.submit(_email())
     assert len(received) == 1
     assert received[0].isascii()
     assert b"Content-Transfer-Encoding: base64" in received[0] or b"quoted-printable" in received[0]
@@ -368,7 +367,7 @@ async def cancelled_while_waiting(io: Io) -> None:
         peer.ended()
         ended.set()
 
-    with scripted(play) as address:
+    async with io.scripted(play) as address:
 
         async def submit() -> None:
             async with io.connect_open(address) as client:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.bindings.faces import Io
 from tests.bindings.handlers import PASSWORD, RCPT, SENDER, Sink
-from tests.bindings.peers import GREETING, OFFER, Peer, greet, scripted
+from tests.bindings.peers import GREETING, OFFER, Peer, greet
 from tests.bindings.registry import add, scenario
 from tests.bindings.scenarios_submit import ENVELOPE, MESSAGE
 
@@ -69,8 +69,9 @@ async def alert_says_why(io: Io) -> None:
         except ssl.SSLError as error:
             heard.append(str(error.reason))
 
-    with scripted(play) as address, pytest.raises(ehlo.TlsFailed):
-        await io.connect(address)
+    async with io.scripted(play) as address:
+        with pytest.raises(ehlo.TlsFailed):
+            await io.connect(address)
     assert heard == ["TLSV1_ALERT_UNKNOWN_CA"]
 
 
@@ -84,8 +85,9 @@ async def starttls_is_not_offered(io: Io) -> None:
             lines.append(line)
             peer.send(b"221 2.0.0 Bye\r\n")
 
-    with scripted(play) as address, pytest.raises(ehlo.TlsFailed, match="does not offer"):
-        await io.connect(address, auth=PASSWORD)
+    async with io.scripted(play) as address:
+        with pytest.raises(ehlo.TlsFailed, match="does not offer"):
+            await io.connect(address, auth=PASSWORD)
     assert lines == [b"QUIT"]
 
 
@@ -98,8 +100,9 @@ async def client_meets_plaintext_on_the_implicit_port(io: Io) -> None:
         with contextlib.suppress(ConnectionError):
             octets.append(peer.rest())
 
-    with scripted(play) as address, pytest.raises(ehlo.TlsFailed):
-        await io.connect(address, auth=PASSWORD, tls="implicit")
+    async with io.scripted(play) as address:
+        with pytest.raises(ehlo.TlsFailed):
+            await io.connect(address, auth=PASSWORD, tls="implicit")
     assert all(b"EHLO" not in data for data in octets)
 
 
@@ -186,8 +189,9 @@ async def injection_behind_the_220(io: Io) -> None:
         with contextlib.suppress(ConnectionError):
             octets.append(peer.rest())
 
-    with scripted(play) as address, pytest.raises(ehlo.RemoteProtocolError):
-        await io.connect(address, auth=PASSWORD)
+    async with io.scripted(play) as address:
+        with pytest.raises(ehlo.RemoteProtocolError):
+            await io.connect(address, auth=PASSWORD)
     assert octets in ([b""], [])
 
 
@@ -274,9 +278,8 @@ async def tls_ends_with_close_notify(io: Io) -> None:
             assert peer.ask("QUIT").startswith("221 ")
             assert peer.rest() == b""
 
-    with scripted(play) as address:
-        async with io.connect(address):
-            pass
+    async with io.scripted(play) as address, io.connect(address):
+        pass
     assert ends == [b""]
     async with io.serve(Sink()) as server:
         await io.thread(ask)
@@ -307,7 +310,7 @@ async def silence_in_the_handshake(io: Io) -> None:
     def mute(peer: Peer) -> None:
         peer.ended()
 
-    with scripted(mute) as address:
+    async with io.scripted(mute) as address:
         with pytest.raises(ehlo.TlsFailed, match="out of time") as failed:
             await io.connect(address, tls="implicit", limits=limits)
         assert failed.value.temporary
