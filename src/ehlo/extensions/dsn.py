@@ -17,7 +17,7 @@ _ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+\-/?^_`{|}~]+\Z")
 _PRINTABLE = re.compile(r"[ -~]+\Z")
 # RFC 6533 section 3: EmbeddedUnicodeChar.
 _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
-_UNICODE_XTEXT = re.compile(rf"[!-*,-<>-\[\]-~{abnf.UTF8}]*\Z")
+_UNICODE_XTEXT = re.compile(rf"[^\x00- +=\\{abnf.NOT_UTF8}]*\Z")
 _NOT_UNICODE_XTEXT = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 
