@@ -306,7 +306,11 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
     def buffer_updated(self, nbytes: int) -> None:
         if isinstance(self._action, flows.Close):
             return
-        self._unread.append(bytes(self._buffer[:nbytes]))
+        data = bytes(self._buffer[:nbytes])
+        if isinstance(self._action, flows.Receive) and not self._unread:
+            self._hand_over(data)
+            return
+        self._unread.append(data)
         self._unread_size += nbytes
         if self._unread_size > _MAX_UNREAD and self._transport is not None:
             if not isinstance(self._action, flows.Send) or not self._action.and_receive:
@@ -315,6 +319,16 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
                 self._step(error=ConnectionAbortedError("the peer sends without end"))
                 return
         self._resume()
+
+    def _hand_over(self, data: bytes) -> None:
+        """The flow waits for just this: it gets it without a detour."""
+        try:
+            value = self._channel.incoming(data)
+        except OSError as error:
+            self._step(error=error)
+        else:
+            if value is not None:
+                self._step(value)
 
     def eof_received(self) -> bool:
         self._eof = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 
 import pytest
@@ -27,11 +26,3 @@ def _pem(authority: trustme.CA, directory: Path) -> Path:
     certificate = authority.issue_cert(HOSTNAME)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(path))
     return path
-
-
-@pytest.fixture
-def no_verification() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

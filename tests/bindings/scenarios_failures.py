@@ -281,9 +281,9 @@ async def quit_changes_nothing(io: Io) -> None:
             peer.line()
             end(peer)
 
-        async with io.scripted(play) as address:
-            async with io.connect_open(address, limits=ehlo.Limits(quit_timeout=0.3)):
-                pass
+        limits = ehlo.Limits(quit_timeout=0.3)
+        async with io.scripted(play) as address, io.connect_open(address, limits=limits):
+            pass
 
 
 @scenario()

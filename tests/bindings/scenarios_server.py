@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,13 @@ async def replies_of_the_handler(io: Io) -> None:
 # ---- clients ----
 
 
+@contextlib.asynccontextmanager
+async def _short_linger() -> AsyncIterator[None]:
+    """For clients that hang on to their connections to the end."""
+    with mock.patch.object(sys.modules["ehlo.flows.serve"], "_LINGER", 0.3):
+        yield
+
+
 @scenario()
 async def half_closing_client(io: Io) -> None:
     sink = Sink()
@@ -311,7 +319,7 @@ async def client_that_never_reads(io: Io) -> None:
 
     done = threading.Event()
     limits = ehlo.Limits(idle_commands=10_000_000, block_timeout=1.5, idle_timeout=1.5)
-    async with io.serve_open(sink, limits=limits) as server:
+    async with io.serve_open(sink, limits=limits) as server, _short_linger():
         tracemalloc.start()
         threads = [threading.Thread(target=flood)]
         for thread in threads:
@@ -549,7 +557,7 @@ async def stopped_while_clients_come(io: Io) -> None:
                     return
 
     peers: list[Peer] = []
-    async with io.serve_open(Sink()) as server:
+    async with _short_linger(), io.serve_open(Sink()) as server:
         address = server.address
         thread = threading.Thread(target=come)
         thread.start()
