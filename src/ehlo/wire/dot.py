@@ -51,20 +51,19 @@ class DotDecoder:
         after = 0
         if notable is None:
             end = len(buffer) - _open_end(buffer)
-            content = buffer[:end]
-        elif buffer.startswith(b"\r\n.\r\n", notable.start()):
+            content = buffer[self._virtual : end]
+        elif buffer.startswith(b"\r\n.\r\n", at := notable.start()):
             # Nothing to unstuff, as in most pieces: one pass found that and the end.
-            end, after = notable.start() + 2, notable.start() + 5
-            content = buffer[:end]
+            end, after = at + 2, at + 5
+            content = buffer[self._virtual : end]
         else:
             content, end, after = self._unstuff(buffer)
+        if end:
+            self._virtual = 0
         if not content.isascii():
             self.eight_bit = True
         if not self.bare_newline and _BARE_LF.search(content) is not None:
             self.bare_newline = True
-        if content and self._virtual:
-            content = content[self._virtual :]
-            self._virtual = 0
         self.size += len(content)
         if after:
             return content, buffer[after:]
@@ -81,7 +80,7 @@ class DotDecoder:
         body = buffer[:end]
         if not self.bare_newline:
             self.bare_newline = _BARE_CR.search(body) is not None
-        return b"\r\n".join(_DOT_LINE.split(body)), end, after
+        return b"\r\n".join(_DOT_LINE.split(body))[self._virtual :], end, after
 
 
 def _open_end(buffer: bytes) -> int:
