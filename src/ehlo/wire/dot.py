@@ -13,8 +13,9 @@ from typing import Final
 
 from ehlo._errors import LocalProtocolError
 
-# The first octet pair that is not text: a CR without its LF, or a dot at the start of a line.
-_NOTABLE: Final = re.compile(rb"\r(?:[^\n]|\n\.)")
+# A CR that is not the end of a line of text with another line of text behind it: a bare CR, the CRLF
+# in front of a dot, or the last octets of a piece, which may yet become either.
+_NOTABLE: Final = re.compile(rb"\r(?!\n[^.])")
 _END: Final = re.compile(rb"\r\n\.\r\n")
 _DOT_LINE: Final = re.compile(rb"\r\n\.")
 _BARE_CR: Final = re.compile(rb"\r(?!\n)")
@@ -49,10 +50,11 @@ class DotDecoder:
         buffer = self._carry + data
         notable = _NOTABLE.search(buffer)
         after = 0
-        if notable is None:
-            end = len(buffer) - _open_end(buffer)
+        at = len(buffer) if notable is None else notable.start()
+        if at >= len(buffer) - 2 and buffer[at:] in (b"", b"\r", b"\r\n"):
+            end = at
             content = buffer[self._virtual : end]
-        elif buffer.startswith(b"\r\n.\r\n", at := notable.start()):
+        elif buffer.startswith(b"\r\n.\r\n", at):
             # Nothing to unstuff, as in most pieces: one pass found that and the end.
             end, after = at + 2, at + 5
             content = buffer[self._virtual : end]
