@@ -61,8 +61,8 @@ def _hello(facts: Facts, argument: bytes, *, extended: bool) -> Intake:
     if not _CLIENT_NAME.match(name):
         return replies.BAD_HELLO
     config = facts.config
-    lines = config.hello_lines(tls=facts.tls is not None) if extended else (config.hostname,)
-    return HelloReceived(name.decode("ascii"), extended), Reply(250, lines)
+    reply = config.ehlo_reply(tls=facts.tls is not None) if extended else config.helo_reply
+    return HelloReceived(name.decode("ascii"), extended), reply
 
 
 def _ehlo(facts: Facts, argument: bytes) -> Intake:
@@ -173,7 +173,7 @@ def _help(_: Facts, argument: bytes) -> Intake:
 def _quit(facts: Facts, argument: bytes) -> Intake:
     if argument:
         return replies.NO_ARGUMENT
-    return Reply(221, f"{facts.config.hostname} closing connection", "2.0.0")
+    return facts.config.quit_reply
 
 
 INTAKE: Final[dict[Verb, Callable[[Facts, bytes], Intake]]] = {

@@ -13,7 +13,7 @@ from ehlo.extensions import STANDARD, Extension, OfferFacts, Param, parameter_sp
 from ehlo.policy import OXSMTP_2008, SubmissionPolicy
 from ehlo.sasl import ServerMechanisms
 from ehlo.wire.address import AddressError, check_domain
-from ehlo.wire.reply import checked_text
+from ehlo.wire.reply import Reply, checked_text
 
 _NO_MECHANISMS: Final[ServerMechanisms] = MappingProxyType({})
 # [RFC5321-4.5.3.1.4a] never less than this, CRLF included.
@@ -49,6 +49,10 @@ class ServerConfig:
     """Octets of a command line that is not AUTH, CRLF included."""
     line_limit: int = attrs.field(init=False, repr=False, eq=False)
     """Octets of any line; AUTH with an initial response may be longer [RFC4954-4o]."""
+    greeting_reply: Reply = attrs.field(init=False, repr=False, eq=False)
+    helo_reply: Reply = attrs.field(init=False, repr=False, eq=False)
+    quit_reply: Reply = attrs.field(init=False, repr=False, eq=False)
+    _ehlo_replies: tuple[Reply, Reply] = attrs.field(init=False, repr=False, eq=False)
     _cleartext: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -61,10 +65,15 @@ class ServerConfig:
             "rcpt_specs": parameter_specs(param for extension in extensions for param in extension.rcpt),
             "command_limit": command,
             "line_limit": max(command, self.limits.auth_line) if self.mechanisms else command,
+            "greeting_reply": Reply(220, f"{self.hostname} {self.greeting}"),
+            "helo_reply": Reply(250, self.hostname),
+            "quit_reply": Reply(221, f"{self.hostname} closing connection", "2.0.0"),
             "_cleartext": frozenset(name for name, make in self.mechanisms.items() if make().cleartext),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+        ehlo_replies = (Reply(250, self._hello_lines(tls=False)), Reply(250, self._hello_lines(tls=True)))
+        object.__setattr__(self, "_ehlo_replies", ehlo_replies)
 
     def usable_mechanisms(self, *, tls: bool) -> tuple[str, ...]:
         """[RFC4954-4y] the mechanisms that are offered, and taken, on this channel."""
@@ -72,7 +81,11 @@ class ServerConfig:
             return tuple(self.mechanisms)
         return tuple(name for name in self.mechanisms if name not in self._cleartext)
 
-    def hello_lines(self, *, tls: bool) -> tuple[str, ...]:
+    def ehlo_reply(self, *, tls: bool) -> Reply:
+        """The same for every connection in the clear, and for every one under TLS."""
+        return self._ehlo_replies[tls]
+
+    def _hello_lines(self, *, tls: bool) -> tuple[str, ...]:
         """The lines of the EHLO reply: the host name, then a line for each extension on offer."""
         facts = OfferFacts(
             tls_active=tls,

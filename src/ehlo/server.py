@@ -301,8 +301,7 @@ class ServerConnection:
     # ---- reading: one method for each kind of state, None means: look again ----
 
     def _read_greeting(self) -> ServerEvent:
-        greeting = Reply(220, f"{self.config.hostname} {self.config.greeting}")
-        return self._ask(Verb.CONNECT, ConnectionOpened(), greeting)
+        return self._ask(Verb.CONNECT, ConnectionOpened(), self.config.greeting_reply)
 
     def _read_tls(self) -> ServerEvent | Pause | None:
         return self._end_of_input() if self._eof else PAUSED
