@@ -3,103 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 from functools import partial
 from types import TracebackType
 from typing import Any, Unpack
 
-import ehlo
 from ehlo import flows
+from ehlo_io._async_face import Client, Connecting, no_connection
 from ehlo_io._asyncio_pump import AsyncioPump
-from ehlo_io._message import Message
 from ehlo_io._setup import (
     LOGGER,
-    ClientBase,
     ClientSetup,
     ConnectOptions,
     ServeOptions,
     ServerSetup,
-    SubmitOptions,
 )
+
+__all__ = ["GRACE", "Client", "Server", "connect", "serve"]
 
 GRACE = 5.0
 """Seconds that open connections get to end when a server stops."""
 
 
-class Client(ClientBase):
-    """An open session, for one task at a time; an `async with` block ends it with QUIT."""
-
-    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: AsyncioPump[Any]) -> None:
-        super().__init__(setup, conn)
-        self._pump = pump
-
-    async def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
-        """Submit one message; see `SubmitOptions`. A message may be an async iterable, too.
-
-        Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
-        accepted, ConnectionFailed or RemoteProtocolError when the session broke.
-        """
-        job = self._job(message, options)
-        result: ehlo.SubmissionResult = await self._pump.run(
-            flows.submit(self._conn, job.submission), job.prepared.source
-        )
-        return result
-
-    async def close(self) -> None:
-        await self._pump.run(flows.close(self._conn))
-
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+async def _open(setup: ClientSetup) -> Client:
+    conn, channel = setup.connection(), setup.channel()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(setup.connect_timeout):
+            _, pump = await loop.create_connection(lambda: AsyncioPump[Any](channel), setup.host, setup.port)
+    except OSError as error:
+        raise no_connection(setup, error) from error
+    await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
+    return Client(setup, conn, pump)
 
 
-class _Connecting:
-    """What `connect` returns: await it, or enter it with `async with`."""
-
-    def __init__(self, setup: ClientSetup) -> None:
-        self._setup = setup
-        self._client: Client | None = None
-
-    def __await__(self) -> Generator[Any, None, Client]:
-        return self._open().__await__()
-
-    async def _open(self) -> Client:
-        setup = self._setup
-        conn, channel = setup.connection(), setup.channel()
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(setup.connect_timeout):
-                _, pump = await loop.create_connection(
-                    lambda: AsyncioPump[Any](channel), setup.host, setup.port
-                )
-        except OSError as error:
-            message = f"no connection to {setup.host} port {setup.port}: {error}"
-            raise ehlo.ConnectionFailed(message) from error
-        await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
-        return Client(setup, conn, pump)
-
-    async def __aenter__(self) -> Client:
-        self._client = await self._open()
-        return self._client
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._client is not None:
-            await self._client.close()
-
-
-def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> _Connecting:
+def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:
     """Open a session that is ready for messages; see `ConnectOptions`. Await it or enter it.
 
     Raises LocalProtocolError for a wrong argument; when awaited SessionError or
     RemoteProtocolError.
     """
-    return _Connecting(ClientSetup.of(host, port, options))
+    return Connecting(_open, ClientSetup.of(host, port, options))
 
 
 class Server:

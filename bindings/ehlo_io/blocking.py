@@ -24,6 +24,8 @@ from ehlo_io._setup import (
 )
 from ehlo_io._socket_pump import SocketPump
 
+__all__ = ["GRACE", "Client", "Server", "connect", "serve"]
+
 GRACE = 5.0
 """Seconds that open connections get to end when a server stops."""
 

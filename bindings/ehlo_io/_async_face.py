@@ -1,0 +1,74 @@
+"""What a client looks like in both async bindings; they add how it connects and runs a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, Unpack
+
+import ehlo
+from ehlo import flows
+from ehlo_io._message import Message, Source
+from ehlo_io._setup import ClientBase, ClientSetup, SubmitOptions
+
+T = TypeVar("T")
+
+
+class AsyncPump(Protocol):
+    """Performs the actions of flows."""
+
+    def run(self, flow: flows.Flow[T], source: Source | None = None) -> Awaitable[T]: ...
+
+
+class Client(ClientBase):
+    """An open session, for one task at a time; an `async with` block ends it with QUIT."""
+
+    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: AsyncPump) -> None:
+        super().__init__(setup, conn)
+        self._pump = pump
+
+    async def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
+        """Submit one message; see `SubmitOptions`. A message may be an async iterable, too.
+
+        Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
+        accepted, ConnectionFailed or RemoteProtocolError when the session broke.
+        """
+        job = self._job(message, options)
+        return await self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
+
+    async def close(self) -> None:
+        await self._pump.run(flows.close(self._conn))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Connecting:
+    """What `connect` returns: await it, or enter it with `async with`."""
+
+    def __init__(self, connect: Callable[[ClientSetup], Awaitable[Client]], setup: ClientSetup) -> None:
+        self._connect = connect
+        self._setup = setup
+        self._client: Client | None = None
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        return self._connect(self._setup).__await__()
+
+    async def __aenter__(self) -> Client:
+        self._client = await self
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+def no_connection(setup: ClientSetup, error: BaseException) -> ehlo.ConnectionFailed:
+    return ehlo.ConnectionFailed(f"no connection to {setup.host} port {setup.port}: {error}")

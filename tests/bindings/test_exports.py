@@ -1,0 +1,33 @@
+"""The public names of the bindings are the same three times."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+import ehlo_io
+
+BINDINGS = ["asyncio", "trio", "blocking"]
+
+
+def test_the_package() -> None:
+    assert ehlo_io.__all__ == ["client_context", "server_context"]
+
+
+@pytest.mark.parametrize("name", BINDINGS)
+def test_a_binding(name: str) -> None:
+    module = importlib.import_module(f"ehlo_io.{name}")
+    assert module.__all__ == ["GRACE", "Client", "Server", "connect", "serve"]
+    assert {"submit", "close", "capabilities", "tls"} <= set(dir(module.Client))
+    assert {"address", "close", "serve_forever"} <= set(dir(module.Server))
+
+
+@pytest.mark.parametrize("face", ["connect", "serve"])
+def test_the_faces_take_the_same_arguments(face: str) -> None:
+    found = {
+        str(inspect.signature(getattr(importlib.import_module(f"ehlo_io.{name}"), face)).parameters)
+        for name in BINDINGS
+    }
+    assert len(found) == 1
