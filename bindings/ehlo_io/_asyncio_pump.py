@@ -145,6 +145,8 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
                 return self._receive(deadline)
             case flows.Send(data, deadline, and_receive):
                 return self._send(data, deadline, and_receive)
+            case flows.Poll():
+                return self._poll()
             case flows.Ask(question):
                 return self._call(question)
             case flows.ReadBody(size):
@@ -159,11 +161,12 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
     def _receive(self, deadline: ehlo.Deadline | None) -> Any:
         if self.stopping:
             raise flows.Shutdown
+        data = self._poll()
+        return self._wait(deadline) if data is None else data
+
+    def _poll(self) -> bytes | None:
         data = self._channel.buffered()
-        while data is None:
-            raw = self._next_unread()
-            if raw is None:
-                return self._wait(deadline)
+        while data is None and (raw := self._next_unread()) is not None:
             data = self._channel.incoming(raw)
         return data
 
@@ -383,7 +386,7 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
                     if self._transport is not None and self._lost is None:
                         self._transport.abort() if error else self._end_transport(self._transport)
                     value = None
-                case None | flows.Ask() | flows.ReadBody():
+                case None | flows.Poll() | flows.Ask() | flows.ReadBody():
                     return
                 case _:
                     raise error or TimeoutError()

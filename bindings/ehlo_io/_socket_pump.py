@@ -82,6 +82,8 @@ class SocketPump:
                 return self._receive(deadline)
             case flows.Send(data, deadline, and_receive):
                 return self._send(self._channel.outgoing(data), deadline, and_receive)
+            case flows.Poll():
+                return self._poll()
             case flows.Ask(question):
                 return self._ask(question)
             case flows.ReadBody(size):
@@ -122,6 +124,16 @@ class SocketPump:
         while data is None:
             data = self._channel.incoming(self._raw(deadline))
         return data
+
+    def _poll(self) -> bytes | None:
+        data = self._channel.buffered()
+        if data is None and not self._received:
+            self.sock.settimeout(0)
+            try:
+                self._received.append(self.sock.recv(_SIZE))
+            except BlockingIOError:
+                return None
+        return self._channel.incoming(self._received.pop(0)) if data is None else data
 
     def _send(self, data: bytes, deadline: ehlo.Deadline | None, and_receive: bool) -> None:
         if not and_receive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import selectors
 from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ from ehlo_io._tls import Channel
 
 T = TypeVar("T")
 _SIZE = 65536
+# Without a descriptor of its own where there is poll(2).
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 _GOODBYE = 0.1
 """Seconds that the end of TLS gets to leave; it has no room only if the peer does not read."""
 
@@ -66,6 +69,8 @@ class TrioPump:
                 return await self._receive(deadline)
             case flows.Send(data, deadline, and_receive):
                 return await self._send(self._channel.outgoing(data), deadline, and_receive)
+            case flows.Poll():
+                return await self._poll()
             case flows.Ask(question):
                 return await self._ask(question)
             case flows.ReadBody(size):
@@ -103,6 +108,17 @@ class TrioPump:
         while data is None:
             data = self._channel.incoming(await self._raw(deadline))
         return data
+
+    async def _poll(self) -> bytes | None:
+        data = self._channel.buffered()
+        if data is not None:
+            return data
+        if not self._received:
+            with _Selector() as selector:
+                selector.register(self._stream.socket, selectors.EVENT_READ)
+                if not selector.select(0):
+                    return None
+        return self._channel.incoming(await self._raw(None))
 
     async def _send(self, data: bytes, deadline: ehlo.Deadline | None, and_receive: bool) -> None:
         with self._scope(deadline) as scope, _connection_errors():

@@ -138,6 +138,7 @@ FLOWS = [
     "Hooks",
     "Measure",
     "Outcome",
+    "Poll",
     "ReadBody",
     "Receive",
     "SUBMISSIONS_PORT",

@@ -1,4 +1,4 @@
-"""What a flow asks of its binding: six actions, none of which needs a word of SMTP.
+"""What a flow asks of its binding: seven actions, none of which needs a word of SMTP.
 
 A flow is a generator. The binding performs each action that it yields and sends the result back
 in, or throws what went wrong: `TimeoutError` when a deadline passed, another `OSError` when the
@@ -46,6 +46,14 @@ class Receive:
 
 
 @attrs.frozen
+class Poll:
+    """Do not wait. Result: octets that have come already, b"" at the end of the stream, None for nothing.
+
+    A reply that is there before its question was asked must not pass for the answer.
+    """
+
+
+@attrs.frozen
 class StartTLS:
     """Do the TLS handshake on the octets that come next. Result: a `TLSInfo`.
 
@@ -86,5 +94,5 @@ class Close:
     linger: float = 0.0
 
 
-Action: TypeAlias = Send | Receive | StartTLS | Ask | ReadBody | Close
+Action: TypeAlias = Send | Receive | Poll | StartTLS | Ask | ReadBody | Close
 Flow: TypeAlias = Generator[Action, Any, T]

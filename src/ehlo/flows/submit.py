@@ -27,7 +27,7 @@ from ehlo._state import State
 from ehlo.client import ClientConnection
 from ehlo.extensions import EIGHT_BIT_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size
 from ehlo.flows._drive import event, flush, guarded
-from ehlo.flows.actions import Close, Flow, ReadBody, Receive, Send
+from ehlo.flows.actions import Close, Flow, Poll, ReadBody, Receive, Send
 from ehlo.flows.results import Outcome, SubmissionResult
 from ehlo.wire.reply import Reply
 
@@ -263,6 +263,16 @@ def _read(conn: ClientConnection) -> Flow[bytes]:
         # Ending the data here would deliver half of the message.
         yield Close()
         raise _Unreadable(error) from error
+    early: bytes | None = yield Poll()
+    if early is not None:
+        # A refusal in the middle is the last word; a success would be none to this message, which has
+        # not ended yet. Both end the session.
+        conn.receive_data(early)
+        found = conn.next_event()
+        if isinstance(found, Disconnecting):
+            raise ConnectionFailed(f"the server ended the session: {found.reply}", reply=found.reply)
+        if not isinstance(found, Pause):
+            raise ConnectionFailed("the server closed the connection in the middle of the message")
     return piece
 
 

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Final, Generic, Protocol, TypeVar, assert_never
 
 from ehlo._events import TLSInfo
-from ehlo.flows import Action, Ask, Close, Flow, ReadBody, Receive, Send, StartTLS
+from ehlo.flows import Action, Ask, Close, Flow, Poll, ReadBody, Receive, Send, StartTLS
 
 T = TypeVar("T")
 
@@ -24,6 +24,10 @@ class Link(Protocol):
 
     def receive(self, most: int) -> bytes | None:
         """Up to `most` octets, b"" at the end of the stream, None while there is nothing."""
+        ...
+
+    def poll(self) -> bytes | None:
+        """What has come already, None for nothing."""
         ...
 
     def start_tls(self) -> TLSInfo | None:
@@ -102,6 +106,8 @@ class _Runner(Generic[T]):
             case Receive():
                 received = self._link.receive(next(self._sizes, _EVERYTHING))
                 return received is None, received
+            case Poll():
+                return False, self._link.poll()
             case StartTLS():
                 info = self._link.start_tls()
                 return info is None, info
@@ -171,6 +177,9 @@ class _End:
         data = bytes(self.inbox[:most])
         del self.inbox[:most]
         return data
+
+    def poll(self) -> bytes | None:
+        return self.receive(len(self.inbox)) if self.inbox else None
 
     def start_tls(self) -> TLSInfo | None:
         if self.shaken:

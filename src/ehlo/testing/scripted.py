@@ -102,6 +102,12 @@ class _Scripted:
         self._received += data
         self._advance()
 
+    def poll(self) -> bytes | None:
+        self._advance()
+        data = bytes(self._to_send)
+        self._to_send.clear()
+        return data or None
+
     def receive(self, most: int) -> bytes | None:
         self._advance()
         if self._to_send:

@@ -31,7 +31,7 @@ from ehlo import (
     envelope,
     recipient,
 )
-from ehlo.flows import Close, Flow, ReadBody, Receive, Send, submit
+from ehlo.flows import Close, Flow, Poll, ReadBody, Receive, Send, submit
 from ehlo.flows.submit import PIECE
 from ehlo.testing import ScriptedServer, run
 
@@ -117,6 +117,8 @@ def test_flights() -> None:
                         action = flow.send(b"".join(replies.get(line, b"250 ok\r\n") for line in lines))
                     case ReadBody():
                         action = flow.send(next(body))
+                    case Poll():
+                        action = flow.send(None)
                     case _:
                         raise AssertionError(action)
         return sent
@@ -328,14 +330,14 @@ def test_an_error_at_every_action(error: OSError) -> None:
             action = seen[-1]
             if isinstance(action, Close):
                 seen.append(flow.send(None))
-            elif not isinstance(action, ReadBody) and count == fail_at:
+            elif not isinstance(action, ReadBody | Poll) and count == fail_at:
                 count += 1
                 seen.append(flow.throw(error))
             elif fail_at < count:
                 # Whatever it tries then fails as well.
                 seen.append(flow.throw(error))
             else:
-                count += not isinstance(action, ReadBody)
+                count += not isinstance(action, ReadBody | Poll)
                 match action:
                     case ReadBody():
                         seen.append(flow.send(next(body)))
@@ -388,7 +390,7 @@ def test_last_words_in_the_middle_of_a_message(code: int, temporary: bool) -> No
 
 def test_a_success_that_the_connection_did_not_outlive() -> None:
     flow = submit(ready(*PIPELINING), Submission(envelope=to("b")))
-    closes(flow, None, b"250 ok\r\n250 ok\r\n354 go\r\n", b"", ConnectionResetError("gone"))
+    closes(flow, None, b"250 ok\r\n250 ok\r\n354 go\r\n", b"", None, ConnectionResetError("gone"))
     assert flow.send(b"250 queued\r\n") == Close()
     with pytest.raises(ConnectionFailed) as caught:
         flow.send(None)
@@ -404,6 +406,39 @@ def test_no_last_words(last: bytes | OSError) -> None:
     with pytest.raises(ConnectionFailed, match="gone") as caught:
         flow.send(None)
     assert caught.value.temporary
+
+
+@pytest.mark.clause("RFC5321-4.2a")
+@pytest.mark.parametrize(
+    ("early", "error", "reply"),
+    [
+        (b"250 queued\r\n", RemoteProtocolError, None),
+        (b"250-half of one\r\n", RemoteProtocolError, None),
+        (b"552 too much\r\n", ConnectionFailed, 552),
+        (b"421 going down\r\n", ConnectionFailed, 421),
+        (b"", ConnectionFailed, None),
+    ],
+)
+@pytest.mark.parametrize("pieces", [0, 1])
+def test_a_reply_before_the_end_of_the_data_is_no_reply_to_it(
+    early: bytes, error: type[Exception], reply: int | None, pieces: int
+) -> None:
+    flow = submit(ready(*PIPELINING), Submission(envelope=to("b")))
+    closes(flow, None, b"250 ok\r\n250 ok\r\n354 go\r\n", *[b"text\r\n", None] * pieces)
+    assert flow.send(b"") == Poll()
+    action = flow.send(early)
+    if early.startswith(b"250-"):
+        # The rest of it comes later: what began too early is not made good by that.
+        assert isinstance(action, Send)
+        assert isinstance(flow.send(None), Receive)
+        action = flow.send(b"250 and the rest\r\n")
+    assert action == Close()
+    with pytest.raises(error) as caught:
+        flow.send(None)
+    if reply is not None:
+        assert isinstance(caught.value, ConnectionFailed)
+        assert caught.value.reply is not None
+        assert caught.value.reply.code == reply
 
 
 def test_an_unsolicited_421_between_data_and_the_final_reply() -> None:
@@ -436,6 +471,8 @@ def blocks(*pieces: bytes) -> list[int | str]:
             case ReadBody():
                 done.append("read")
                 action = flow.send(next(left, b""))
+            case Poll():
+                action = flow.send(None)
             case Send(data):
                 done.append(len(data))
                 action = flow.send(None)
@@ -478,7 +515,8 @@ def test_a_message_that_may_not_be_sent_closes_the_connection(body: bytes) -> No
     conn = ready(*PIPELINING, newlines=Newlines.REFUSE)
     flow = submit(conn, Submission(envelope=to("b"), eight_bit=False))
     closes(flow, None, b"250 ok\r\n250 ok\r\n354 go\r\n")
-    assert flow.send(body) == Close()
+    assert flow.send(body) == Poll()
+    assert flow.send(None) == Close()
     with pytest.raises(LocalProtocolError):
         flow.send(None)
 
