@@ -1,6 +1,6 @@
 """From the argument of a command to what the server does about it.
 
-Each function reads the connection and changes nothing. It returns an `Ask` (the application
+Each function reads the connection and leaves its state to it. It returns an `Ask` (the application
 decides), or the Reply that settles the matter at once. Syntax first, then parameters, then policy.
 """
 
@@ -15,6 +15,7 @@ from ehlo import _replies as replies
 from ehlo._commands import Verb
 from ehlo._events import (
     BodyStarted,
+    ExpnReceived,
     HelloReceived,
     HelpReceived,
     MailReceived,
@@ -161,9 +162,9 @@ def _vrfy(_: Facts, argument: bytes) -> Intake:
     return VrfyReceived(argument.decode("utf-8", "replace")), replies.VRFY_UNVERIFIED
 
 
-def _expn(_: Facts, __: bytes) -> Intake:
-    # [RFC5321-3.5.2b] not listed in EHLO, so not implemented.
-    return replies.NOT_IMPLEMENTED
+def _expn(_: Facts, argument: bytes) -> Intake:
+    # [RFC5321-3.5.2b] not listed in EHLO, so not implemented unless the application says otherwise.
+    return ExpnReceived(argument.decode("utf-8", "replace")), replies.NOT_IMPLEMENTED
 
 
 def _help(_: Facts, argument: bytes) -> Intake:

@@ -39,7 +39,8 @@ class Limits:
     the last accepted message; one more is answered with 421 and the connection ends."""
 
     idle_commands: int = 1000
-    """Commands that do no work (NOOP, RSET, VRFY, HELP, EHLO ...) since the last accepted message."""
+    """Commands that do no work (NOOP, RSET, VRFY, HELP, EHLO ...), and those that the application
+    refused, since the last accepted message: nobody may try out addresses for ever."""
 
     auth_failures: int = 3
     """[RFC4954-9a] not fewer than three; the next failure is answered with 421."""

@@ -39,6 +39,11 @@ class Patience:
         self._idle += 1
         return self._idle > self._limits.idle_commands
 
+    def rejected(self, reply: Reply) -> Reply:
+        """The application refused: no fault of the client, but no work either, if it goes on for ever."""
+        self._idle += 1
+        return replies.TOO_MANY_COMMANDS if self._idle > self._limits.idle_commands else reply
+
     def renew(self) -> None:
         """A message was accepted: the counts begin anew."""
         self._errors = 0

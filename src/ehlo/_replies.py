@@ -56,7 +56,6 @@ SHUTTING_DOWN: Final = Reply(421, "Service not available, closing connection", "
 TLS_REQUIRED: Final = Reply(530, "Must issue a STARTTLS command first", "5.7.0")
 TLS_TOO_WEAK: Final = Reply(554, "Command refused due to lack of security", "5.7.0")
 TLS_ACTIVE: Final = Reply(503, "TLS is active already", "5.5.1")
-TLS_UNAVAILABLE: Final = Reply(454, "TLS not available", "4.7.0")
 PLAINTEXT_BEHIND_TLS: Final = Reply(421, "Plaintext behind STARTTLS, closing connection", "4.7.0")
 AUTH_REQUIRED: Final = Reply(530, "Authentication required", "5.7.0")
 AUTH_CANCELLED: Final = Reply(501, "Authentication cancelled", "5.7.0")

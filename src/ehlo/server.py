@@ -53,6 +53,7 @@ _VERBS: Final = {verb.value.encode(): verb for verb in Verb if verb.value.isuppe
 # Looking a member up in its enum costs three times as much as a name.
 _GREETING, _AUTH, _TLS = State.GREETING, State.AUTH, State.TLS
 _BODY, _CLOSED = State.BODY, State.CLOSED
+_PIECE: Final = 65536  # What stands behind a body in a large feed is not copied whole each time.
 _AUTH_VERB, _STARTTLS, _END_OF_DATA = Verb.AUTH, Verb.STARTTLS, Verb.END_OF_DATA
 
 
@@ -162,7 +163,7 @@ class ServerConnection:
         if reply is not self._default:
             if accepted and reply.reply_class is not self._default.reply_class:
                 raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
-            reply = replies.with_enhanced(verb, reply)
+            reply = replies.with_enhanced(verb, reply if accepted else self.patience.rejected(reply))
         if accepted and verb is _STARTTLS:
             self._check_behind_tls()
         self._undecided = None
@@ -412,7 +413,7 @@ class ServerConnection:
         return event
 
     def _read_body(self) -> ServerEvent | Pause | None:
-        data = self._buffer.take_all()
+        data = self._buffer.take(_PIECE)
         if not data:
             return self._end_of_input()
         body = self.transaction.body

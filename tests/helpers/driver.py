@@ -18,6 +18,7 @@ from ehlo import (
     ClientEvent,
     ConnectionClosed,
     ConnectionOpened,
+    ExpnReceived,
     FetchSecret,
     HelloReceived,
     HelpReceived,
@@ -65,6 +66,7 @@ DECIDED = (
     | BodyStarted
     | MessageReceived
     | VrfyReceived
+    | ExpnReceived
     | HelpReceived
 )
 

@@ -81,6 +81,14 @@ class ReceiveBuffer:
         self._start += dropped
         return dropped
 
+    def take(self, most: int) -> bytes:
+        """Up to so many octets; without a copy when that is the whole of one feed."""
+        if len(self) <= most:
+            return self.take_all()
+        start = self._start
+        self._start += most
+        return bytes(memoryview(self._data)[start : start + most])
+
     def take_all(self) -> bytes:
         data = self._data
         if self._start or isinstance(data, bytearray):
@@ -90,10 +98,18 @@ class ReceiveBuffer:
         return data
 
     def unread(self, data: bytes) -> None:
-        """Put octets back in front: what a decoder left behind the end of its own part."""
-        if self._start:
-            raise RuntimeError("octets may be put back only right after take_all")
-        self._data = data + self._data if self._data else data
+        """Put octets back in front: what a decoder left behind the end of its own part.
+
+        They must be the last that `take` or `take_all` gave.
+        """
+        start = self._start
+        if not start:
+            self._data = data + self._data if self._data else data
+        elif self._data[start - len(data) : start] == data:
+            # They are still there: only the mark moves back.
+            self._start = start - len(data)
+        else:
+            raise RuntimeError("only what was taken last can be put back")
         self._searched = 0
 
     def clear(self) -> None:

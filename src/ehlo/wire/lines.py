@@ -72,8 +72,11 @@ class LineReader:
         before = len(self._buffer)
         ended = self._buffer.discard_line()
         self._discarded += before - len(self._buffer)
+        if self._discarded > self._runaway:
+            # Also when its end came with it: where the octets were cut must make no difference.
+            return Framing.RUNAWAY
         if not ended:
-            return Framing.RUNAWAY if self._discarded > self._runaway else INCOMPLETE
+            return INCOMPLETE
         self._discarding = False
         self._discarded = 0
         return Framing.OVERLONG

@@ -62,8 +62,11 @@ def test_a_line_without_an_end() -> None:
         assert reader.next_line(LIMIT) is expected
 
 
-def test_an_end_that_comes_late_but_comes() -> None:
-    assert run([b"x" * 500 + b"\r\nNOOP\r\n"], runaway=100) == [Framing.OVERLONG, b"NOOP"]
+@pytest.mark.parametrize(("size", "answer"), [(98, Framing.OVERLONG), (99, Framing.RUNAWAY)])
+def test_the_second_limit_holds_however_the_octets_are_cut(size: int, answer: Framing) -> None:
+    for pieces in every_cut(b"x" * size + b"\r\n"):
+        assert run(pieces, runaway=100) == [answer]
+    assert run([b"x"] * size + [b"\r", b"\n"], runaway=100) == [answer]
 
 
 def test_each_long_line_has_its_own_measure() -> None:
