@@ -33,11 +33,14 @@ class Client(ClientBase):
         Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
         accepted, ConnectionFailed or RemoteProtocolError when the session broke.
         """
-        job = self._job(message, options)
-        return await self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
+        with self._alone():
+            job = self._job(message, options)
+            return await self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
 
     async def close(self) -> None:
-        await self._pump.run(flows.close(self._conn))
+        """QUIT and close. Raises LocalProtocolError while another task submits."""
+        with self._alone():
+            await self._pump.run(flows.close(self._conn))
 
     async def __aenter__(self) -> Self:
         return self

@@ -261,7 +261,7 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
                 return None
             self._unread.clear()
             transport.resume_reading()
-            return self._wait(ehlo.Deadline(ehlo.Wait.QUIT, linger))
+            return self._wait_until(self._loop.time() + linger)
         self._end_transport(transport)
         return None
 
@@ -272,7 +272,10 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
     # ---- deadlines: one lazy timer ----
 
     def _wait(self, deadline: ehlo.Deadline | None) -> _Waiting:
-        self._expiry = self._clock.expiry(deadline, self._loop.time())
+        return self._wait_until(self._clock.expiry(deadline, self._loop.time()))
+
+    def _wait_until(self, expiry: float | None) -> _Waiting:
+        self._expiry = expiry
         if self._expiry is not None and (self._timer is None or self._timer.when() > self._expiry):
             self._arm(self._expiry)
         return _WAITING

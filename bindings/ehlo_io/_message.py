@@ -7,6 +7,7 @@ import email.generator
 import email.message
 import email.policy
 import email.utils
+import io
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
 from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
@@ -116,6 +117,11 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
         return Prepared(_Bytes(data), facts.size, facts.eight_bit)
     if isinstance(message, email.message.Message):
         return _flatten(message, eight_bit_offered=eight_bit_offered)
+    if isinstance(message, io.TextIOBase):
+        raise ehlo.LocalProtocolError("a message is octets, not str: open the file in binary mode")
+    if isinstance(message, (list, tuple)):
+        for piece in message:
+            _octets(piece)
     if isinstance(message, str):
         raise ehlo.LocalProtocolError("a message is octets, not text: encode it")
     if isinstance(message, AsyncIterable):

@@ -6,8 +6,10 @@ import logging
 import secrets
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypedDict
 
 import attrs
@@ -89,13 +91,18 @@ class ClientSetup:
             newlines = ehlo.Newlines(options.get("newlines", ehlo.Newlines.NORMALISE))
         except ValueError:
             raise ehlo.LocalProtocolError("newlines is normalise or refuse") from None
-        return cls(
+        if not 0 < port < 65536:
+            raise ehlo.LocalProtocolError("a port is a number from 1 to 65535")
+        setup = cls(
             host=host,
             port=port,
             options=options,
             tls=flows.tls_mode(options.get("tls"), port),
             newlines=newlines,
         )
+        # Once for nothing: what is wrong with the options is told before a connection is made.
+        setup.session_options("127.0.0.1")
+        return setup
 
     @property
     def connect_timeout(self) -> float:
@@ -115,6 +122,8 @@ class ClientSetup:
     def session_options(self, local_address: str) -> ehlo.SessionOptions:
         options = self.options
         mechanisms = options.get("mechanisms")
+        if isinstance(mechanisms, str):
+            raise ehlo.LocalProtocolError("mechanisms is a list of names, not one name")
         name = options.get("client_name") or flows.client_name(socket.gethostname(), local_address)
         return ehlo.SessionOptions(
             client_name=name,
@@ -140,6 +149,17 @@ class ClientBase:
     def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection) -> None:
         self._setup = setup
         self._conn = conn
+        self._busy = threading.Lock()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One thing at a time: two flows on one connection would take each other's replies."""
+        if not self._busy.acquire(blocking=False):
+            raise ehlo.LocalProtocolError("the session is busy: another task or thread uses this client")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     @property
     def capabilities(self) -> ehlo.Capabilities:
@@ -163,7 +183,7 @@ class ClientBase:
             recipients = options.get("recipients", named_recipients)
         prepared = prepare(
             message,
-            eight_bit_offered="8BITMIME" in self._conn.capabilities,
+            eight_bit_offered=flows.takes_eight_bit(self._conn.capabilities),
             refuse_bare=self._setup.newlines is ehlo.Newlines.REFUSE,
         )
         envelope = ehlo.envelope(
@@ -217,7 +237,7 @@ class ServerSetup:
         tls = options.get("tls")
         implicit = options.get("implicit_tls", False)
         policy = options.get("policy", ehlo.OXSMTP_2008)
-        hostname = options.get("hostname") or socket.gethostname()
+        hostname = options.get("hostname") or _own_name()
         mechanisms = flows.mechanisms_of(
             hooks,
             target=hostname.partition(".")[0],
@@ -245,6 +265,16 @@ class ServerSetup:
 
     def channel(self) -> Channel:
         return Channel(self.tls, server_side=True)
+
+
+def _own_name() -> str:
+    name = socket.gethostname()
+    try:
+        ehlo.ServerConfig(hostname=name)
+    except ehlo.LocalProtocolError:
+        # Names with underscores and the like are no domains, and no reason to refuse to run.
+        return "localhost"
+    return name
 
 
 def log_hook_failure(peer: str | None) -> None:

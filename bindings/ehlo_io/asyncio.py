@@ -55,6 +55,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._sessions: dict[AsyncioPump[None], asyncio.Future[None]] = {}
         self._stopping = False
+        self._closed = asyncio.Event()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -88,14 +89,15 @@ class Server:
             del self._sessions[pump]
 
     async def serve_forever(self) -> None:
-        """Wait until the task is cancelled."""
-        await asyncio.get_running_loop().create_future()
+        """Wait until `close` is called or the task is cancelled."""
+        await self._closed.wait()
 
     async def close(self) -> None:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
         if self._listener is None:
             return
         self._stopping = True
+        self._closed.set()
         self._listener.close()
         sessions = dict(self._sessions)
         for pump in sessions:

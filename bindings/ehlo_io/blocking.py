@@ -45,11 +45,14 @@ class Client(ClientBase):
         """
         if isinstance(message, AsyncIterable):
             raise ehlo.LocalProtocolError("an async iterable needs an async client")
-        job = self._job(message, options)
-        return self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
+        with self._alone():
+            job = self._job(message, options)
+            return self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
 
     def close(self) -> None:
-        self._pump.run(flows.close(self._conn))
+        """QUIT and close. Raises LocalProtocolError while another thread submits."""
+        with self._alone():
+            self._pump.run(flows.close(self._conn))
 
     def __enter__(self) -> Client:
         return self

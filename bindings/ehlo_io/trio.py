@@ -62,6 +62,7 @@ class Server:
         self._accepting = trio.CancelScope()
         self._ended = trio.Event()
         self._idle = trio.Event()
+        self._closed = trio.Event()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -100,11 +101,12 @@ class Server:
         self._ended.set()
 
     async def serve_forever(self) -> None:
-        """Wait until the task is cancelled."""
-        await trio.sleep_forever()
+        """Wait until `close` is called or the task is cancelled."""
+        await self._closed.wait()
 
     async def close(self) -> None:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
+        self._closed.set()
         self._accepting.cancel()
         for pump in list(self._pumps):
             pump.stop()

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -26,6 +27,13 @@ from tests.bindings.registry import add, scenario
 from tests.bindings.scenarios_submit import ENVELOPE, MESSAGE
 
 import ehlo
+
+
+def drive(work: Coroutine[Any, Any, Any]) -> None:
+    """Run to its end a coroutine that awaits nothing, as those of the blocking face are."""
+    with contextlib.suppress(StopIteration):
+        work.send(None)
+
 
 BIG = b"x" * 70 + b"\r\n"
 BIG = BIG * 200_000
@@ -52,6 +60,81 @@ async def nobody_accepts(io: Io) -> None:
             with pytest.raises(ehlo.ConnectionFailed):
                 await io.connect(listener.getsockname(), connect_timeout=0.3)
             assert time.monotonic() - started < 3
+
+
+@scenario()
+async def success_before_the_message_has_ended(io: Io) -> None:
+    """It is no reply to this message, however long the rest of it takes."""
+    asked, sent = threading.Event(), threading.Event()
+
+    def script(peer: Peer) -> None:
+        greet(peer)
+        take_envelope(peer)
+        assert asked.wait(10)
+        peer.send(b"250 queued\r\n")
+        sent.set()
+        peer.rest()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"first\r\n"
+        asked.set()
+        await io.thread(sent.wait)
+        await io.sleep(0.05)
+        yield b"second\r\n"
+
+    def blocking() -> Iterator[bytes]:
+        yield b"first\r\n"
+        asked.set()
+        assert sent.wait(10)
+        yield b"second\r\n"
+
+    async with io.scripted(script) as address:
+        client = await io.connect(address, tls="none")
+        async with contextlib.aclosing(slowly()) as source:
+            with pytest.raises(ehlo.RemoteProtocolError, match="answers no command"):
+                await client.submit(blocking() if io.name == "blocking" else source, **ENVELOPE)
+        await client.close()
+
+
+@scenario()
+async def a_session_does_one_thing_at_a_time(io: Io) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    stored: list[bytes] = []
+
+    class Store:
+        def on_message(self, session: object, envelope: object, content: bytes) -> None:
+            stored.append(content)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"first\r\n"
+        asked.set()
+        await io.thread(go_on.wait)
+
+    def blocking() -> Iterator[bytes]:
+        yield b"first\r\n"
+        asked.set()
+        assert go_on.wait(10)
+
+    async with io.serve_open(Store()) as server, io.connect_open(server.address) as client:
+
+        async def first() -> None:
+            if io.name == "blocking":
+                work = client.submit(blocking(), **ENVELOPE)
+                await io.thread(lambda: drive(work))
+            else:
+                await client.submit(slowly(), **ENVELOPE)
+
+        async def second() -> None:
+            await io.thread(asked.wait)
+            with pytest.raises(ehlo.LocalProtocolError, match="busy"):
+                await client.submit(MESSAGE, **ENVELOPE)
+            with pytest.raises(ehlo.LocalProtocolError, match="busy"):
+                await client.close()
+            go_on.set()
+
+        await io.together(first(), second())
+        await client.submit(MESSAGE, **ENVELOPE)
+    assert stored == [b"first\r\n", MESSAGE]
 
 
 _STAGES = ("greeting", "hello", "mail", "rcpt", "data", "body", "end")

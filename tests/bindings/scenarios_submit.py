@@ -220,9 +220,8 @@ _LOCAL = ehlo.LocalProtocolError
 for _name, _message, _error in (
     ("bare_newline", lambda: iter([b"abc\r\n", b"a\nb"]), _LOCAL),
     ("failing_iterable", _failing, OSError),
-    ("text", lambda: ["text"], _LOCAL),
-    ("numbers", lambda: [1, 2, 3], _LOCAL),
-    ("text_file", lambda: stdlib_io.StringIO("text"), _LOCAL),
+    ("text", lambda: iter(["text"]), _LOCAL),
+    ("numbers", lambda: iter([1, 2, 3]), _LOCAL),
 ):
     add(f"{_name}_in_the_middle", partial(_breaks_in_the_middle, message=_message, error=_error))
 add(
@@ -230,6 +229,19 @@ add(
     partial(_breaks_in_the_middle, message=_failing_async, error=OSError),
     bindings=ASYNC,
 )
+
+
+@scenario()
+async def text_is_refused_before_anything_is_sent(io: Io) -> None:
+    sink = Sink()
+    wrong: list[Any] = ["text", ["text"], [b"", 5], stdlib_io.StringIO("text"), 5]
+    async with io.serve_open(sink) as server, io.connect_open(server.address) as client:
+        for message in wrong:
+            with pytest.raises(ehlo.LocalProtocolError, match=r"octets|message"):
+                await client.submit(message, **ENVELOPE)
+        assert "mail" not in sink.calls
+        await client.submit(MESSAGE, **ENVELOPE)
+    assert sink.stored == [MESSAGE]
 
 
 @scenario()

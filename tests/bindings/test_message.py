@@ -95,14 +95,16 @@ def test_pieces() -> None:
 
 @pytest.mark.parametrize("wrong", [["text"], [5], [b"", [b"x"]]])
 def test_pieces_that_are_no_octets(wrong: list[Any]) -> None:
-    source = _prepare(wrong).source
     with pytest.raises(ehlo.LocalProtocolError, match="octets"):
-        source.read(10)
+        _prepare(wrong)
+    source = _prepare(iter(wrong)).source
+    with pytest.raises(ehlo.LocalProtocolError, match="octets"):
+        source.read(10) and source.read(10)
 
 
 def test_text_files_are_refused() -> None:
     with pytest.raises(ehlo.LocalProtocolError, match="octets, not str"):
-        _prepare(io.StringIO("text")).source.read(10)
+        _prepare(io.StringIO("text"))
 
 
 def test_async_pieces_and_files() -> None:

@@ -161,6 +161,7 @@ FLOWS = [
     "recipient",
     "serve",
     "submit",
+    "takes_eight_bit",
     "tls_mode",
 ]
 TESTING = [

@@ -28,6 +28,7 @@ from ehlo.flows.arguments import (
     envelope,
     measure,
     recipient,
+    takes_eight_bit,
     tls_mode,
 )
 from ehlo.flows.close import close
@@ -71,5 +72,6 @@ __all__ = [
     "recipient",
     "serve",
     "submit",
+    "takes_eight_bit",
     "tls_mode",
 ]

@@ -10,7 +10,7 @@ import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope, Recipient
-from ehlo.extensions import EnvId, Notify, Orcpt, Parameters, Ret
+from ehlo.extensions import EIGHT_BIT_MIME, Capabilities, EnvId, Notify, Orcpt, Parameters, Ret
 from ehlo.flows.open import TlsMode
 from ehlo.wire.address import (
     AddressError,
@@ -32,10 +32,13 @@ SUBMISSIONS_PORT = 465
 def _notify(value: AnyNotify) -> Notify:
     if isinstance(value, Notify):
         return value
-    words = value.split(",") if isinstance(value, str) else list(value)
+    try:
+        words = value.split(",") if isinstance(value, str) else list(value)
+    except TypeError:
+        words = [""]
     wanted = Notify(0)
     for word in words:
-        flag = Notify.__members__.get(word.strip().upper())
+        flag = Notify.__members__.get(str(word).strip().upper())
         if flag is None:
             raise LocalProtocolError("notify is never, or any of success, failure, delay")
         wanted |= flag
@@ -51,6 +54,8 @@ def recipient(
 
     With `notify` and without `orcpt` the original recipient is the address itself [RFC3461-4.2c].
     """
+    if not isinstance(address, (str, Mailbox)):
+        raise LocalProtocolError("recipient: an address is text, a Mailbox or a Recipient")
     try:
         path = address if isinstance(address, Mailbox) else parse_forward_path(address)
         render_path(path)
@@ -102,6 +107,11 @@ def envelope(
         given if isinstance(given, Recipient) else recipient(given, notify=notify) for given in recipients
     )
     return Envelope(_sender(sender), Parameters(values), paths)
+
+
+def takes_eight_bit(capabilities: Capabilities) -> bool:
+    """Whether octets over 127 may be sent to a server that offers this."""
+    return capabilities.supports(EIGHT_BIT_MIME)
 
 
 def tls_mode(tls: TlsMode | str | None, port: int) -> TlsMode:

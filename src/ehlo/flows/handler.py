@@ -5,6 +5,7 @@
     on_auth_password(session, username, password, authzid)    bool
     on_auth_secret(session, username, kind, domain)           bytes, None for an unknown user
     on_auth_authorize(session, authcid, authzid)              bool
+    on_auth_refused(session, mechanism, reason, failures)     None
     on_mail(session, reverse_path, parameters)                None, or a Reply
     on_rcpt(session, forward_path, parameters)                None, or a Reply
     on_data(session, envelope)                                None, or a Reply
@@ -37,6 +38,7 @@ HOOKS: Final = (
     "on_auth_password",
     "on_auth_secret",
     "on_auth_authorize",
+    "on_auth_refused",
     "on_mail",
     "on_rcpt",
     "on_data",

@@ -11,7 +11,7 @@ from enum import Enum
 import attrs
 
 from ehlo._commands import Auth, Ehlo, Helo, StartTls
-from ehlo._errors import AuthenticationFailed, ServiceRefused, SessionError, TlsFailed
+from ehlo._errors import AuthenticationFailed, LocalProtocolError, ServiceRefused, SessionError, TlsFailed
 from ehlo._events import (
     AuthChallenge,
     AuthFailed,
@@ -30,13 +30,16 @@ from ehlo.flows._drive import event, guarded
 from ehlo.flows.actions import Close, Flow, StartTLS
 from ehlo.flows.close import close
 from ehlo.sasl import (
+    CLIENT_MECHANISMS,
     ClientContext,
     ClientMechanism,
     Credentials,
     MechanismError,
+    Password,
     candidates,
     make_client,
 )
+from ehlo.wire.address import AddressError, check_domain
 from ehlo.wire.reply import Reply
 
 # [RFC4954-4i] "AUTH ", a space and CRLF around the mechanism's name and the base64.
@@ -60,7 +63,7 @@ class TlsMode(Enum):
 
 @attrs.frozen(kw_only=True)
 class SessionOptions:
-    """What `open_session` shall reach."""
+    """What `open_session` shall reach. Raises LocalProtocolError for what it never could."""
 
     client_name: str
     """The argument of EHLO: a domain or an address literal."""
@@ -74,6 +77,18 @@ class SessionOptions:
     """Only these mechanisms, in this order; None: any safe one."""
     allow_cleartext_auth: bool = False
     """PLAIN and LOGIN may be used without TLS, or without a verified certificate."""
+
+    def __attrs_post_init__(self) -> None:
+        try:
+            check_domain(self.client_name)
+        except AddressError as error:
+            raise LocalProtocolError(f"client_name: {error}") from None
+        if self.auth is not None and not isinstance(self.auth, Password):
+            raise LocalProtocolError("auth is an ehlo.Password")
+        for name in self.mechanisms or ():
+            if name.upper() not in CLIENT_MECHANISMS:
+                known = ", ".join(CLIENT_MECHANISMS)
+                raise LocalProtocolError(f"mechanisms: there are {known}")
 
 
 def open_session(conn: ClientConnection, options: SessionOptions) -> Flow[None]:
@@ -175,7 +190,8 @@ def _authenticate(conn: ClientConnection, options: SessionOptions, credentials: 
         only=options.mechanisms,
     )
     if not names:
-        raise AuthenticationFailed(_why_none(offered, protected=protected, tls=conn.tls is not None))
+        wanted = options.mechanisms
+        raise AuthenticationFailed(_why_none(offered, wanted, protected=protected, tls=conn.tls is not None))
     context = ClientContext(server_name=options.server_name)
     refusal: Reply | None = None
     for name in names:
@@ -187,11 +203,13 @@ def _authenticate(conn: ClientConnection, options: SessionOptions, credentials: 
     raise AuthenticationFailed(f"the server refused the authentication: {refusal}", reply=refusal)
 
 
-def _why_none(offered: tuple[str, ...], *, protected: bool, tls: bool) -> str:
+def _why_none(offered: tuple[str, ...], wanted: tuple[str, ...] | None, *, protected: bool, tls: bool) -> str:
     if not offered:
         hint = "" if tls else "; it may do so only after STARTTLS"
         return f"the server does not offer AUTH{hint}"
     names = " ".join(name for name in offered if name.isprintable())[:200]
+    if wanted is not None and not {name.upper() for name in wanted} & set(offered):
+        return f"the server does not offer {' or '.join(wanted)}, but {names}"
     if protected:
         return f"no mechanism in common; the server offers {names}"
     lacking = "a verified certificate" if tls else "TLS"

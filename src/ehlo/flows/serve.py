@@ -167,7 +167,9 @@ class _Server:
                 yield from self._tell("on_quit")
             case HelpReceived() | ExpnReceived():
                 self._conn.accept()
-            case Authenticated() | AuthRefused() | ConnectionClosed():
+            case AuthRefused(mechanism, reason, failures):
+                yield from self._tell("on_auth_refused", mechanism, reason, failures)
+            case Authenticated() | ConnectionClosed():
                 pass
             case _:
                 assert_never(event)

@@ -410,9 +410,16 @@ def test_a_connection_that_is_lost_in_auth(said: str, end: str) -> None:
     [
         {"client_name": "a b"},
         {"client_name": "a.example\r\nQUIT"},
-        {"auth": Password("a\0b", "x"), "allow_cleartext_auth": True},
+        {"auth": ("alice", "x")},
+        {"mechanisms": ("PLAIN", "PLIAN")},
     ],
 )
+def test_options_that_could_never_work(keywords: dict[str, object]) -> None:
+    with pytest.raises(LocalProtocolError, match=next(iter(keywords))):
+        options(**keywords)
+
+
+@pytest.mark.parametrize("keywords", [{"auth": Password("a\0b", "x"), "allow_cleartext_auth": True}])
 def test_a_wrong_argument_closes_the_connection(keywords: dict[str, object]) -> None:
     conn = ClientConnection()
     flow = open_session(conn, options(**keywords))
