@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -75,7 +75,7 @@ async def success_before_the_message_has_ended(io: Io) -> None:
         sent.set()
         peer.rest()
 
-    async def slowly() -> AsyncIterator[bytes]:
+    async def slowly() -> AsyncGenerator[bytes, None]:
         yield b"first\r\n"
         asked.set()
         await io.thread(sent.wait)

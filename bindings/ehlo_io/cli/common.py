@@ -12,7 +12,7 @@ import click
 
 import ehlo
 from ehlo_io._tls import client_context
-from ehlo_io.cli.exits import Failure
+from ehlo_io.cli.exits import Exit, Failure
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,6 +66,14 @@ def trust(ca: Path | None) -> ssl.SSLContext:
 def reason(error: OSError) -> str:
     """What went wrong, without the number."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def say(text: str) -> None:
+    """A line on stdout. Raises Failure when it cannot be written."""
+    try:
+        click.echo(text)
+    except OSError as error:
+        raise Failure(f"the output cannot be written: {reason(error)}", Exit.OUTPUT) from None
 
 
 def trace_to_stderr(record: ehlo.WireRecord) -> None:

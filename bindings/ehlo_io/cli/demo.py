@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._setup import ConnectOptions, ServeOptions, SubmitOptions
 from ehlo_io.cli.certificates import self_signed
-from ehlo_io.cli.common import io_option
+from ehlo_io.cli.common import io_option, say
 from ehlo_io.cli.exits import Failure, printable, status_of
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.serve import handler_of
@@ -62,21 +63,27 @@ def demo(io: str) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="ehlo-demo-") as directory:
         witness = Witness(Path(directory), _HOSTNAME)
-        click.echo(f"The dialogue ({io}):\n")
+        say(f"The dialogue ({io}):\n")
         try:
             result = _submit(witness, io)
         except ehlo.Error as error:
             raise Failure(str(error), status_of(error, connected=True)) from None
         stored = [path.read_bytes() for path in (Path(directory) / "new").iterdir()]
-    click.echo("\nThe message as it was stored:\n")
+    say("\nThe message as it was stored:\n")
     for message in stored:
         for line in message.decode("utf-8", "backslashreplace").split("\r\n"):
-            click.echo(f"  {printable(line.expandtabs())}")
+            say(f"  {printable(line.expandtabs())}")
     checks = _checks(witness, result, stored)
     for what, holds in checks.items():
-        click.echo(f"{'ok' if holds else 'NOT OK':<8}{what}")
+        say(f"{'ok' if holds else 'NOT OK':<8}{what}")
     if not all(checks.values()):
         raise Failure("the demonstration did not go as it should")
+
+
+def _show(record: ehlo.WireRecord) -> None:
+    # Whoever does not want to read on must not break the dialogue.
+    with contextlib.suppress(OSError):
+        click.echo(f"  {record}")
 
 
 def _submit(witness: Witness, io: str) -> ehlo.SubmissionResult:
@@ -89,7 +96,7 @@ def _submit(witness: Witness, io: str) -> ehlo.SubmissionResult:
         context=made.trusting(),
         server_name="localhost",
         client_name="client.demo.example",
-        trace=lambda record: click.echo(f"  {record}"),
+        trace=_show,
     )
     message = SubmitOptions(
         sender=_SENDER, recipients=[_RECIPIENT], notify="success,failure", ret="hdrs", envid="demo-1"

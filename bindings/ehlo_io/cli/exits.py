@@ -21,6 +21,8 @@ class Exit(IntEnum):
     RECIPIENT_REFUSED = 67
     UNAVAILABLE = 69
     """No session with the server could be had."""
+    OUTPUT = 74
+    """What there was to say could not be written."""
     TEMPORARY = 75
     """The same attempt may succeed later."""
     PROTOCOL = 76

@@ -20,7 +20,7 @@ from ehlo import flows
 from ehlo_io._setup import CONNECT_TIMEOUT
 from ehlo_io._socket_pump import SocketPump
 from ehlo_io._tls import Channel
-from ehlo_io.cli.common import ca_option, reason, trust
+from ehlo_io.cli.common import ca_option, reason, say, trust
 from ehlo_io.cli.exits import Exit, complain, printable, status_of
 from ehlo_io.cli.urls import ServerUrl, server_url
 
@@ -69,10 +69,10 @@ def probe(context: click.Context, url: ServerUrl, ca: Path | None, as_json: bool
     except ehlo.Error as failure:
         status, error = status_of(failure, connected=True), str(failure)
     if as_json:
-        click.echo(json.dumps(as_object(url, findings, error), indent=2))
+        say(json.dumps(as_object(url, findings, error), indent=2))
     elif findings.greeting is not None or findings.tls is not None:
         for line in as_lines(url, findings):
-            click.echo(printable(line))
+            say(printable(line))
     if error is not None:
         complain(error)
     context.exit(int(status))
@@ -216,12 +216,18 @@ class Row:
     """None: it cannot be told."""
 
 
+def _seen(findings: Findings, met: bool) -> bool | None:
+    """What is not offered in clear may be inside a TLS that was not reached."""
+    hidden = findings.before is not None and "STARTTLS" in findings.before and findings.after is None
+    return None if hidden and not met else met
+
+
 def _offers(keyword: str) -> Callable[[Findings], bool | None]:
-    return lambda findings: keyword in findings.offered
+    return lambda findings: _seen(findings, keyword in findings.offered)
 
 
 def _offers_mechanism(name: str) -> Callable[[Findings], bool | None]:
-    return lambda findings: name in findings.mechanisms()
+    return lambda findings: _seen(findings, name in findings.mechanisms())
 
 
 def _offers_starttls(findings: Findings) -> bool | None:

@@ -23,7 +23,7 @@ import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._setup import LOGGER, ServeOptions
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
-from ehlo_io.cli.common import File, io_option, reason, trace_to_stderr, transcript_option
+from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.urls import is_host
@@ -220,11 +220,19 @@ def handler_of(storage: Storage, users: ehlo.UserStore | None, io: str) -> objec
         on_body=storage.on_body,
         on_message=in_thread(storage.on_message, io),
         on_reset=storage.on_reset,
+        on_auth_refused=log_refusal,
     )
     if users is not None:
         handler.on_auth_password = users.on_auth_password
         handler.on_auth_secret = users.on_auth_secret
     return handler
+
+
+def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) -> None:
+    """What the client is not told."""
+    LOGGER.warning(
+        "AUTH %s refused (session with %s, failure %d): %s", mechanism, session.peer, failures, why
+    )
 
 
 def in_thread(function: Callable[..., Any], io: str) -> Callable[..., Any]:
@@ -249,7 +257,7 @@ def in_thread(function: Callable[..., Any], io: str) -> Callable[..., Any]:
 
 
 def _announce(address: tuple[str, int]) -> None:
-    click.echo(f"listening on {address_text(*address)}")
+    say(f"listening on {address_text(*address)}")
 
 
 def _run_asyncio(handler: object, host: str, port: int, options: ServeOptions) -> None:

@@ -118,10 +118,11 @@ def _submit(arguments: Arguments) -> int:
         report.error = str(error)
         if isinstance(error, ehlo.SubmissionFailed):
             report.result = error.result
-    if arguments.json:
-        report.print_json()
-    else:
-        report.print_lines()
+    try:
+        report.print_json() if arguments.json else report.print_lines()
+    except OSError as error:
+        # What became of the message is what counts: another attempt would send it twice.
+        complain(f"the report cannot be written: {reason(error)}")
     return int(report.status)
 
 
