@@ -130,3 +130,31 @@ def test_loops_in_threads_share_no_buffer() -> None:
         thread.join()
     assert len(buffers) == 2
     assert buffers[0].obj is not buffers[1].obj
+
+
+def test_a_host_name_that_is_no_domain_is_no_reason_not_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "my_app_1")
+    setup = ServerSetup.of(object(), {"policy": ehlo.OPEN_TEST})
+    assert setup.config.hostname == "localhost"
+    with pytest.raises(ehlo.LocalProtocolError, match="hostname"):
+        ServerSetup.of(object(), {"policy": ehlo.OPEN_TEST, "hostname": "my_app_1"})
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"auth": ("alice", "secret")}, "auth"),
+        ({"mechanisms": "PLAIN"}, "mechanisms"),
+        ({"mechanisms": ["PLIAN"]}, "mechanisms"),
+        ({"client_name": "a\r\nb"}, "client_name"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_connection_is_made(options: Any, word: str) -> None:
+    with pytest.raises(ehlo.LocalProtocolError, match=word):
+        ClientSetup.of("mail.example", 587, options)
+
+
+@pytest.mark.parametrize("port", [0, -1, 70000])
+def test_a_port_that_is_none(port: int) -> None:
+    with pytest.raises(ehlo.LocalProtocolError, match="port"):
+        ClientSetup.of("mail.example", port, {})

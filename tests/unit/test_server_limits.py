@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest import mock
 
 import pytest
 from tests.helpers.clockwork import grows_linearly
@@ -22,6 +23,7 @@ from ehlo import (
     Wait,
 )
 from ehlo._replies import TIMED_OUT
+from ehlo.wire.buffer import ReceiveBuffer
 
 MAIL, RCPT = "MAIL FROM:<a@x.org>", "RCPT TO:<b@x.org>"
 
@@ -113,6 +115,15 @@ def test_refusals_of_the_application_are_not_errors() -> None:
     server = limited(errors=1)
     server.decisions[RcptReceived] = Reply(550, "no", "5.1.1")
     assert {reply[:3] for reply in server.say(MAIL, *[RCPT] * 50)} == {"250", "550"}
+
+
+def test_refusals_of_the_application_do_not_go_on_for_ever() -> None:
+    server = limited(idle_commands=10)
+    server.decisions[RcptReceived] = Reply(550, "no", "5.1.1")
+    codes = [reply[:3] for reply in server.say(MAIL, *[RCPT] * 50)]
+    # EHLO and MAIL are two of the ten; nobody tries out addresses at leisure.
+    assert codes == ["250", *["550"] * 8, "421"]
+    assert server.closed
 
 
 @pytest.mark.clause("SEC-INJ-srv-b")
@@ -336,3 +347,21 @@ def test_a_body_leaves_nothing_behind_in_memory() -> None:
         server.conn.receive_data(b"x" * 65536)
         assert isinstance(server.conn.next_event(), BodyChunk)
         assert len(server.conn._buffer) == 0
+
+
+def test_what_stands_behind_a_small_message_is_not_copied_whole() -> None:
+    server = limited(idle_commands=10**9)
+    octets = f"{MAIL}\r\n{RCPT}\r\nDATA\r\nhi\r\n.\r\n".encode() * 3000
+    taken: list[int] = []
+    take = ReceiveBuffer.take
+
+    def watched(buffer: ReceiveBuffer, most: int) -> bytes:
+        data = take(buffer, most)
+        taken.append(len(data))
+        return data
+
+    with mock.patch.object(ReceiveBuffer, "take", watched):
+        server.feed(octets)
+    assert len(server.of(MessageReceived)) == 3000
+    # Else the time for many messages in one feed would grow with their square.
+    assert max(taken) <= 65536 < len(octets)
