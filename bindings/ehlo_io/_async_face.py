@@ -38,7 +38,7 @@ class Client(ClientBase):
             return await self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
 
     async def close(self) -> None:
-        """QUIT and close. Raises LocalProtocolError while another task submits."""
+        """End the session politely. Raises LocalProtocolError while another task submits."""
         with self._alone():
             await self._pump.run(flows.close(self._conn))
 

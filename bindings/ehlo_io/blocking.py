@@ -50,7 +50,7 @@ class Client(ClientBase):
             return self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
 
     def close(self) -> None:
-        """QUIT and close. Raises LocalProtocolError while another thread submits."""
+        """End the session politely. Raises LocalProtocolError while another thread submits."""
         with self._alone():
             self._pump.run(flows.close(self._conn))
 
