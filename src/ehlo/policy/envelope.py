@@ -55,7 +55,7 @@ def check_mail(policy: SubmissionPolicy, path: ReversePath) -> Reply | None:
     """The refusal of a sender, or None. The null sender is never one [RFC4409-3.2c]."""
     if path is None:
         return None
-    if not (path.local.isascii() and path.domain.isascii()):
+    if not path.is_ascii:
         return Reply(550, "Non-ASCII address not permitted", "5.6.7")
     if policy.require_qualified_domains and "." not in path.domain and not _is_exempt(path):
         return Reply(policy.rejection_code, "Sender domain is not fully qualified", "5.1.8")
@@ -64,7 +64,7 @@ def check_mail(policy: SubmissionPolicy, path: ReversePath) -> Reply | None:
 
 def check_rcpt(policy: SubmissionPolicy, path: ForwardPath) -> Reply | None:
     """The refusal of a recipient, or None."""
-    if not (path.local.isascii() and path.domain.isascii()):
+    if not path.is_ascii:
         return Reply(553, "Non-ASCII address not permitted", "5.6.7")
     if policy.require_qualified_domains and "." not in path.domain and not _is_exempt(path):
         return Reply(policy.rejection_code, "Recipient domain is not fully qualified", "5.1.2")
