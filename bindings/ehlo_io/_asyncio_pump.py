@@ -7,19 +7,21 @@ an awaitable that is done or a deadline that passes resumes the flow where it wa
 from __future__ import annotations
 
 import asyncio
-import ssl
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from enum import Enum
 from inspect import isawaitable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import ehlo
 from ehlo import flows
-from ehlo_io._clock import DeadlineClock
+from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
+from ehlo_io._clock import Timed
 from ehlo_io._message import Source
 from ehlo_io._setup import MAX_REPLIES, log_hook_failure
-from ehlo_io._tls import Channel
+from ehlo_io._tls import Channel, MakeChannel
 
 T = TypeVar("T")
 
@@ -40,218 +42,303 @@ class _Shared(threading.local):
 _SHARED = _Shared()
 
 
-class _Waiting:
+class _Wait(Enum):
+    """What the flow waits for."""
+
+    NOTHING = "nothing"
+    """There is no flow, or it runs."""
+    DATA = "data"
+    ROOM = "room"
+    """For what was written to leave."""
+    HANDSHAKE = "handshake"
+    CODE = "code"
+    """User code that is awaited."""
+    END = "end"
+    """The peer's last octets, which are thrown away."""
+
+
+_NOTHING, _DATA, _ROOM, _HANDSHAKE = _Wait.NOTHING, _Wait.DATA, _Wait.ROOM, _Wait.HANDSHAKE
+_CODE, _END = _Wait.CODE, _Wait.END
+
+
+class _Later:
     """Not a result: the flow is to be resumed later."""
 
 
-_WAITING = _Waiting()
+_LATER: Final = _Later()
 
 
-class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
-    """One connection. `run` starts a flow; several may run one after the other."""
+class Owner(Protocol):
+    """The server that a connection belongs to."""
 
-    def __init__(self, channel: Channel, *, on_made: Callable[[AsyncioPump[T]], None] | None = None) -> None:
-        self._channel = channel
-        self._on_made = on_made
+    def made(self, pump: AsyncioPump) -> None:
+        """A connection was made: give it a flow."""
+
+    def ended(self, pump: AsyncioPump, error: Exception | None) -> None:
+        """Its flow ended."""
+
+    def gone(self, pump: AsyncioPump) -> None:
+        """The connection is closed."""
+
+
+class AsyncioPump(asyncio.BufferedProtocol, Timed):
+    """One connection. Several flows may run on it, one after the other."""
+
+    __slots__ = (
+        "_buffer",
+        "_channel",
+        "_done",
+        "_eof",
+        "_exchanging",
+        "_flow",
+        "_loop",
+        "_lost",
+        "_make_channel",
+        "_owner",
+        "_paused",
+        "_source",
+        "_task",
+        "_timer",
+        "_transport",
+        "_unread",
+        "_waits",
+        "peer",
+        "stopping",
+    )
+    _transport: asyncio.Transport
+
+    def __init__(self, make_channel: MakeChannel, owner: Owner | None = None) -> None:
+        Timed.__init__(self)
+        self._make_channel = make_channel
+        self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._buffer = _SHARED.buffer
-        self._transport: asyncio.Transport | None = None
-        self._clock = DeadlineClock()
-        self._flow: flows.Flow[T] | None = None
+        # None while the octets are those of the transport.
+        self._channel: Channel | None = None
+        self._flow: flows.Flow[Any] | None = None
         self._source: Source | None = None
-        self._done: asyncio.Future[T] | None = None
-        self._action: flows.Action | None = None
-        self._task: asyncio.Future[Any] | None = None
-        self._unread: list[bytes] = []
-        self._unread_size = 0
+        self._done: asyncio.Future[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waits = _NOTHING
+        # What waits for room: its second half is still to come.
+        self._exchanging: Send | Exchange | None = None
+        self._unread: bytearray | None = None
         self._eof = False
         self._lost: OSError | None = None
-        self._write_paused = False
+        self._paused = False
+        # One lazy timer: when it fires, it looks how long there still is to wait.
         self._timer: asyncio.TimerHandle | None = None
-        self._end: asyncio.TimerHandle | None = None
-        self._expiry: float | None = None
         self.stopping = False
         self.peer: str | None = None
-        self.local_address = ""
-        self.closed: asyncio.Future[None] = self._loop.create_future()
 
     # ---- flows ----
 
-    def run(self, flow: flows.Flow[T], source: Source | None = None) -> asyncio.Future[T]:
-        """Run a flow to its end; cancelling the future ends the connection."""
-        self._flow, self._source = flow, source
-        self._done = self._loop.create_future()
-        self._done.add_done_callback(self._if_cancelled)
+    async def run(self, flow: flows.Flow[T], source: Source | None = None) -> T:
+        """Run a flow to its end; being cancelled ends the connection."""
+        self._source = source
+        done = self._done = self._loop.create_future()
+        self.start(flow)
+        try:
+            result: T = await done
+        except asyncio.CancelledError:
+            self._finish()
+            self.abort()
+            raise
+        return result
+
+    def start(self, flow: flows.Flow[Any]) -> None:
+        """Run a flow to its end; the owner is told."""
+        self._flow = flow
         self._step()
-        return self._done
 
     def stop(self) -> None:
-        """Let a server's flow end at its next `Receive`, or where it waits for the peer now."""
+        """Let a server's flow end when it next waits for octets, or now if it does so."""
         self.stopping = True
-        if isinstance(self._action, flows.Receive | flows.StartTLS):
+        if self._waits in (_DATA, _HANDSHAKE):
             self._step(error=flows.Shutdown())
 
     def abort(self) -> None:
+        """End the connection at once, and the user code that is awaited."""
         if self._task is not None:
             self._task.cancel()
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
-    def _if_cancelled(self, done: asyncio.Future[T]) -> None:
-        if done.cancelled() and self._flow is not None:
-            self._finish()
-            self.abort()
+    @property
+    def over(self) -> bool:
+        """No flow runs, and the connection is closed."""
+        return self._flow is None and self._lost is not None
 
-    def _finish(self) -> None:
-        flow, self._flow, self._action, self._source = self._flow, None, None, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if flow is not None:
-            flow.close()
+    @property
+    def local_address(self) -> str:
+        name = self._transport.get_extra_info("sockname")
+        return str(name[0]) if name else ""
 
     def _step(self, value: Any = None, error: BaseException | None = None) -> None:
         """Run the flow until it waits for something."""
-        flow, done = self._flow, self._done
-        if flow is None or done is None:
+        flow = self._flow
+        if flow is None:
             return
-        self._action = self._expiry = None
+        self._waits = _NOTHING
         try:
             while True:
                 action = flow.send(value) if error is None else flow.throw(error)
-                value = error = None
+                error = None
                 try:
-                    value = self._perform(action)
+                    value = self._exchange(action) if type(action) is Exchange else self._perform(action)
                 except Exception as raised:
                     error = raised
-                if value is _WAITING:
-                    self._action = action
-                    return
+                else:
+                    if value is _LATER:
+                        return
         except StopIteration as stop:
             self._finish()
-            if not done.done():
-                done.set_result(stop.value)
-        except Exception as raised:
+            self._tell(stop.value, None)
+        except Exception as failure:
             # The flow has closed the connection itself where it is over; a refusal leaves it open.
             self._finish()
-            if not done.done():
-                done.set_exception(raised)
+            self._tell(None, failure)
 
-    # ---- actions: a result, or _WAITING ----
+    def _finish(self) -> None:
+        flow, self._flow, self._source = self._flow, None, None
+        self._waits = _NOTHING
+        if flow is not None:
+            flow.close()
+
+    def _tell(self, result: Any, failure: Exception | None) -> None:
+        done = self._done
+        if self._owner is not None:
+            self._owner.ended(self, failure)
+        elif done is not None and not done.done():
+            done.set_result(result) if failure is None else done.set_exception(failure)
+
+    # ---- actions: a result, or _LATER ----
 
     def _perform(self, action: flows.Action) -> Any:
         match action:
-            case flows.Receive(deadline):
-                return self._receive(deadline)
-            case flows.Send(data, deadline, and_receive):
-                return self._send(data, deadline, and_receive)
-            case flows.Poll():
-                return self._poll()
-            case flows.Ask(question):
-                return self._call(question)
-            case flows.ReadBody(size):
+            case Exchange():
+                return self._exchange(action)
+            case Receive():
+                return self._receive(action.deadline)
+            case Send():
+                return self._send(action)
+            case Poll():
+                return self._arrived()
+            case Ask(question):
+                return self._ask(question)
+            case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
-                return self._await(self._source.read(size))
-            case flows.StartTLS(server_hostname, deadline):
-                self._channel.start_tls(server_hostname)
-                return self._handshake(deadline, start=True)
-            case flows.Close(linger):
+                return self._await(self._source.read(size), hook=False)
+            case StartTLS(server_hostname, deadline):
+                return self._start_tls(server_hostname, deadline)
+            case Close(linger):
                 return self._close(linger)
+
+    def _exchange(self, action: Exchange) -> Any:
+        self._write(action.data)
+        return self._wait_for_room(action) if self._paused else self._receive(action.deadline)
 
     def _receive(self, deadline: ehlo.Deadline | None) -> Any:
         if self.stopping:
             raise flows.Shutdown
-        data = self._poll()
-        return self._wait(deadline) if data is None else data
+        data = self._arrived()
+        return self._wait(_DATA, deadline) if data is None else data
 
-    def _poll(self) -> bytes | None:
-        data = self._channel.buffered()
-        while data is None and (raw := self._next_unread()) is not None:
-            data = self._channel.incoming(raw)
-        return data
-
-    def _next_unread(self) -> bytes | None:
-        """What arrived, b"" at the end of the stream, None when nothing is there."""
-        if self._unread:
-            raw = b"".join(self._unread) if len(self._unread) > 1 else self._unread[0]
-            self._unread.clear()
-            if self._unread_size > _MAX_UNREAD and self._transport is not None:
-                self._transport.resume_reading()
-            self._unread_size = 0
-            return raw
-        if self._lost is not None:
-            raise self._lost
-        return b"" if self._eof else None
-
-    def _send(self, data: bytes, deadline: ehlo.Deadline | None, and_receive: bool) -> Any:
-        self._write(self._channel.outgoing(data))
-        transport = self._transport
-        if transport is None or not (self._write_paused or transport.is_closing()):
-            return None
+    def _send(self, action: Send) -> Any:
+        self._write(action.data)
         # A transport whose write failed is closing: `connection_lost` is on its way.
-        if and_receive:
-            transport.resume_reading()
-        return self._wait(deadline)
+        return self._wait_for_room(action) if self._paused or self._transport.is_closing() else None
 
     def _write(self, data: bytes) -> None:
         if self._lost is not None:
             raise self._lost
-        if data and self._transport is not None:
-            self._transport.write(data)
-
-    def _handshake(self, deadline: ehlo.Deadline | None, *, start: bool = False) -> Any:
         channel = self._channel
-        raw = None
+        self._transport.write(data if channel is None else channel.outgoing(data))
+
+    def _wait_for_room(self, action: Send | Exchange) -> _Later:
+        self._exchanging = action
+        if action.and_receive:
+            self._transport.resume_reading()
+        return self._wait(_ROOM, action.deadline)
+
+    def _arrived(self) -> bytes | None:
+        """The flow's octets, b"" at the end of the stream, None when nothing is there."""
+        channel = self._channel
+        data = None if channel is None else channel.buffered()
+        while data is None and (raw := self._next_unread()) is not None:
+            data = raw if channel is None else channel.incoming(raw)
+        return data
+
+    def _next_unread(self) -> bytes | None:
+        unread = self._unread
+        if unread is not None:
+            self._unread = None
+            if len(unread) > _MAX_UNREAD:
+                self._transport.resume_reading()
+            return bytes(unread)
+        if self._lost is not None:
+            raise self._lost
+        return b"" if self._eof else None
+
+    def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> Any:
+        channel = self._make_channel()
+        channel.start_tls(server_hostname)
+        self._channel = channel
+        info = self._handshake(channel, None)
+        while info is None and (raw := self._next_unread()) is not None:
+            info = self._handshake(channel, raw)
+        return self._wait(_HANDSHAKE, deadline) if info is None else info
+
+    def _handshake(self, channel: Channel, raw: bytes | None) -> ehlo.TLSInfo | None:
         try:
-            info = channel.handshake(None) if start else None
-            while info is None and (raw := self._next_unread()) is not None:
-                info = channel.handshake(raw)
+            return channel.handshake(raw)
         finally:
             # An alert tells the peer why, a last flight ends the handshake.
-            self._write(channel.pending())
-        return self._wait(deadline) if info is None else info
+            self._write_raw(channel.pending())
 
-    def _call(self, question: Callable[[], Any]) -> Any:
+    def _write_raw(self, data: bytes) -> None:
+        if data and self._lost is None:
+            self._transport.write(data)
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
         try:
-            return self._await(question(), hook=True)
+            answer = question()
         except Exception:
             log_hook_failure(self.peer)
             raise
+        return answer if answer is None else self._await(answer, hook=True)
 
-    def _await(self, answer: Any, *, hook: bool = False) -> Any:
+    def _await(self, answer: Any, *, hook: bool) -> Any:
         if not isawaitable(answer):
             return answer
-        self._task = asyncio.ensure_future(answer)
-        self._task.add_done_callback(self._hook_done if hook else self._read_done)
-        return _WAITING
+        self._waits = _CODE
+        self._task = self._loop.create_task(self._answered(answer, hook))
+        return _LATER
 
-    def _hook_done(self, task: asyncio.Future[Any]) -> None:
-        self._task = None
-        if task.cancelled():
-            self._step(error=ConnectionAbortedError("the hook was cancelled"))
-            return
-        error = task.exception()
-        if error is not None:
-            try:
-                raise error
-            except BaseException:
+    async def _answered(self, answer: Awaitable[Any], hook: bool) -> None:
+        """Await user code, and go on from there: what follows needs no task of its own."""
+        value: Any = None
+        error: Exception | None = None
+        try:
+            value = await answer
+        except asyncio.CancelledError:
+            error = ConnectionAbortedError("what was awaited was cancelled")
+        except Exception as raised:
+            error = raised
+            if hook:
                 log_hook_failure(self.peer)
-        self._step(None if error else task.result(), error)
-
-    def _read_done(self, task: asyncio.Future[Any]) -> None:
         self._task = None
-        error = ConnectionAbortedError("reading was cancelled") if task.cancelled() else task.exception()
-        self._step(None if error else task.result(), error)
+        self._step(value, error)
 
     def _close(self, linger: float) -> Any:
         transport = self._transport
-        if transport is None or self._lost is not None:
+        if self._lost is not None:
             return None
-        if self._write_paused and not linger:
+        if self._paused and not linger:
             # The peer does not read: what is queued would never leave.
             transport.abort()
             return None
-        transport.write(self._channel.closing())
+        if self._channel is not None:
+            transport.write(self._channel.closing())
         if linger and not self._eof and transport.can_write_eof():
             try:
                 transport.write_eof()
@@ -259,77 +346,90 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
                 # The peer has reset the connection, and the loop has not noticed yet.
                 transport.abort()
                 return None
-            self._unread.clear()
+            self._unread = None
             transport.resume_reading()
-            return self._wait_until(self._loop.time() + linger)
-        self._end_transport(transport)
+            return self._wait(_END, ehlo.Deadline(ehlo.Wait.QUIT, linger))
+        self._end_transport()
         return None
 
-    def _end_transport(self, transport: asyncio.Transport) -> None:
+    def _end_transport(self) -> None:
+        transport = self._transport
+        self._cancel_timer()
         transport.close()
-        self._end = self._loop.call_later(_GOODBYE, transport.abort)
+        if transport.get_write_buffer_size():
+            self._timer = self._loop.call_later(_GOODBYE, transport.abort)
 
-    # ---- deadlines: one lazy timer ----
+    # ---- deadlines ----
 
-    def _wait(self, deadline: ehlo.Deadline | None) -> _Waiting:
-        return self._wait_until(self._clock.expiry(deadline, self._loop.time()))
-
-    def _wait_until(self, expiry: float | None) -> _Waiting:
-        self._expiry = expiry
-        if self._expiry is not None and (self._timer is None or self._timer.when() > self._expiry):
-            self._arm(self._expiry)
-        return _WAITING
+    def _wait(self, what: _Wait, deadline: ehlo.Deadline | None) -> _Later:
+        self._waits = what
+        timer, until = self._timer, self._expiry(deadline, self._loop.time)
+        if until < math.inf and (timer is None or timer.when() > until):
+            self._arm(until)
+        return _LATER
 
     def _arm(self, when: float) -> None:
+        self._cancel_timer()
+        self._timer = self._loop.call_at(when, self._timer_fired)
+
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._timer_fired)
+            self._timer = None
 
     def _timer_fired(self) -> None:
         self._timer = None
-        if self._expiry is None:
+        if self._waits is _NOTHING or self._waits is _CODE or self._until == math.inf:
             return
-        if self._expiry > self._loop.time():
-            self._arm(self._expiry)
+        if self._until > self._loop.time():
+            self._arm(self._until)
+        elif self._waits is _END:
+            self._transport.abort()
         else:
-            self._resume(TimeoutError())
+            self._step(error=TimeoutError())
 
     # ---- the transport ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are none of asyncio's classes.
         self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self.peer = str(peer[0]) if peer else None
-        local = transport.get_extra_info("sockname")
-        self.local_address = str(local[0]) if local else ""
-        if self._on_made is not None:
-            self._on_made(self)
+        name = transport.get_extra_info("peername")
+        self.peer = str(name[0]) if name else None
+        if self._owner is not None:
+            self._owner.made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if isinstance(self._action, flows.Close):
-            return
-        data = bytes(self._buffer[:nbytes])
-        if isinstance(self._action, flows.Receive) and not self._unread:
-            self._hand_over(data)
-            return
-        self._unread.append(data)
-        self._unread_size += nbytes
-        if self._unread_size > _MAX_UNREAD and self._transport is not None:
-            if not isinstance(self._action, flows.Send) or not self._action.and_receive:
-                self._transport.pause_reading()
-            elif self._unread_size > MAX_REPLIES:
-                self._step(error=ConnectionAbortedError("the peer sends without end"))
-                return
-        self._resume()
+        if self._waits is _DATA and self._channel is None:
+            # The flow waits for just this: it gets it without a detour.
+            self._step(bytes(self._buffer[:nbytes]))
+        elif self._waits is not _END:
+            self._keep(bytes(self._buffer[:nbytes]))
 
-    def _hand_over(self, data: bytes) -> None:
-        """The flow waits for just this: it gets it without a detour."""
+    def _keep(self, data: bytes) -> None:
+        if self._unread is None:
+            self._unread = bytearray()
+        self._unread += data
+        if self._waits is _DATA or self._waits is _HANDSHAKE:
+            self._resume()
+            return
+        size, action = len(self._unread), self._exchanging
+        if self._waits is _ROOM and action is not None and action.and_receive:
+            if size > MAX_REPLIES:
+                self._step(error=ConnectionAbortedError("the peer sends without end"))
+        elif size > _MAX_UNREAD:
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        """Something came: look whether what waits for it can go on."""
+        value: Any = None
         try:
-            value = self._channel.incoming(data)
+            if self._waits is _DATA:
+                value = self._arrived()
+            elif self._channel is not None and (raw := self._next_unread()) is not None:
+                value = self._handshake(self._channel, raw)
         except OSError as error:
             self._step(error=error)
         else:
@@ -338,63 +438,53 @@ class AsyncioPump(asyncio.BufferedProtocol, Generic[T]):
 
     def eof_received(self) -> bool:
         self._eof = True
-        self._resume()
+        if self._waits is _DATA or self._waits is _HANDSHAKE:
+            self._resume()
+        elif self._waits is _END:
+            self._end_transport()
+            self._step()
         # The flow may still have a reply to send; it closes the transport itself.
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._end is not None:
-            self._end.cancel()
-        if exc is not None and self._on_made is None and not isinstance(self._action, flows.Close):
+        self._cancel_timer()
+        if exc is not None and self._owner is None and self._waits is not _END:
             self._rescue()
         self._lost = exc if isinstance(exc, OSError) else ConnectionResetError("the connection is closed")
-        if not self.closed.done():
-            self.closed.set_result(None)
-        self._resume()
+        if self._waits is _DATA or self._waits is _HANDSHAKE:
+            self._resume()
+        elif self._waits is _ROOM:
+            self._step(error=self._lost)
+        elif self._waits is _END:
+            self._step()
+        if self._owner is not None:
+            self._owner.gone(self)
 
     def _rescue(self) -> None:
         """A write that fails ends asyncio's reading, although a server's last words may be there."""
-        assert self._transport is not None, "it is lost now"
         sock = self._transport.get_extra_info("socket")
+        found = self._unread or bytearray()
         # What stands for a socket in another event loop may not have this one.
         with suppress(OSError, TypeError, AttributeError), sock.dup() as rest:
-            while self._unread_size < _MAX_UNREAD and (data := rest.recv(_SIZE)):
-                self._unread.append(data)
-                self._unread_size += len(data)
+            while len(found) < _MAX_UNREAD and (data := rest.recv(_SIZE)):
+                found += data
+        self._unread = found or None
 
     def pause_writing(self) -> None:
-        self._write_paused = True
+        self._paused = True
 
     def resume_writing(self) -> None:
-        self._write_paused = False
-        if isinstance(self._action, flows.Send):
-            self._step()
-
-    def _resume(self, error: OSError | None = None) -> None:
-        """Something happened on the transport: look whether the action that waits can go on."""
-        action = self._action
-        try:
-            match action:
-                case flows.Receive(deadline) if error is None:
-                    value = self._receive(deadline)
-                case flows.StartTLS(_, deadline) if error is None:
-                    value = self._handshake(deadline)
-                case flows.Send():
-                    if error is None and self._lost is None:
-                        return
-                    raise error or self._lost or TimeoutError()
-                case flows.Close():
-                    if error is None and not self._eof and self._lost is None:
-                        return
-                    if self._transport is not None and self._lost is None:
-                        self._transport.abort() if error else self._end_transport(self._transport)
-                    value = None
-                case None | flows.Poll() | flows.Ask() | flows.ReadBody():
-                    return
-                case _:
-                    raise error or TimeoutError()
-        except (OSError, ssl.SSLError) as raised:
-            self._step(error=raised)
+        self._paused = False
+        action, self._exchanging = self._exchanging, None
+        if self._waits is not _ROOM:
             return
-        if value is not _WAITING:
-            self._step(value)
+        if not isinstance(action, Exchange):
+            self._step()
+            return
+        try:
+            value = self._receive(action.deadline)
+        except Exception as error:
+            self._step(error=error)
+        else:
+            if value is not _LATER:
+                self._step(value)

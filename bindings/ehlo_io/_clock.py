@@ -1,24 +1,31 @@
-"""Deadlines of flows on the clock: the same object goes on, a new one starts anew."""
+"""Deadlines of flows on a pump's clock: the same object goes on, a new one starts anew."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 import ehlo
 
 
-class DeadlineClock:
-    """Absolute times for relative deadlines, on whatever clock `now` was read from."""
+class Timed:
+    """What all pumps know of the wait that goes on."""
 
-    __slots__ = ("_deadline", "_expiry")
+    __slots__ = ("_deadline", "_end", "_until")
 
     def __init__(self) -> None:
         self._deadline: ehlo.Deadline | None = None
-        self._expiry = 0.0
+        self._end = math.inf
+        self._until = math.inf
+        """When the present wait is over; inf: never."""
 
-    def expiry(self, deadline: ehlo.Deadline | None, now: float) -> float | None:
-        """When the wait for `deadline` is over; None: never."""
+    def _expiry(self, deadline: ehlo.Deadline | None, now: Callable[[], float]) -> float:
+        """When the wait for `deadline`, which begins or goes on, is over on the clock that `now` reads."""
         if deadline is None:
-            return None
-        if deadline is not self._deadline:
-            self._deadline = deadline
-            self._expiry = now + deadline.seconds
-        return self._expiry
+            self._until = math.inf
+        else:
+            if deadline is not self._deadline:
+                self._deadline = deadline
+                self._end = now() + deadline.seconds
+            self._until = self._end
+        return self._until

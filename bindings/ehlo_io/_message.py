@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
 import attrs
 
 import ehlo
-from ehlo.flows import measure
+from ehlo.flows import has_bare_newline, measure
 
 Octets: TypeAlias = bytes | bytearray | memoryview
 Message: TypeAlias = Octets | IO[bytes] | email.message.Message | Iterable[bytes] | AsyncIterable[bytes]
@@ -41,9 +41,10 @@ class Source(Protocol):
 
 @attrs.frozen
 class Prepared:
-    """A source and what is known of it before it is read."""
+    """What is known of a message before it is sent: its octets, or where to read them."""
 
-    source: Source
+    content: bytes | None
+    source: Source | None
     size: int | None
     eight_bit: bool | None
 
@@ -52,17 +53,6 @@ def _octets(piece: object) -> bytes:
     if isinstance(piece, (bytes, bytearray, memoryview)):
         return bytes(piece)
     raise ehlo.LocalProtocolError(f"a message is octets, not {type(piece).__name__}")
-
-
-class _Bytes:
-    def __init__(self, data: bytes) -> None:
-        self._view = memoryview(data)
-        self._at = 0
-
-    def read(self, size: int, /) -> bytes:
-        piece = bytes(self._view[self._at : self._at + size])
-        self._at += len(piece)
-        return piece
 
 
 class _Pieces:
@@ -111,10 +101,10 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
     """Raises LocalProtocolError for what is no message."""
     if isinstance(message, (bytes, bytearray, memoryview)):
         data = bytes(message)
-        facts = measure(data)
-        if facts.bare_newline and refuse_bare:
+        if refuse_bare and has_bare_newline(data):
             raise ehlo.LocalProtocolError("the message has a bare CR or LF")
-        return Prepared(_Bytes(data), facts.size, facts.eight_bit)
+        facts = measure(data)
+        return Prepared(data, None, facts.size, facts.eight_bit)
     if isinstance(message, email.message.Message):
         return _flatten(message, eight_bit_offered=eight_bit_offered)
     if isinstance(message, io.TextIOBase):
@@ -126,11 +116,11 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
         raise ehlo.LocalProtocolError("a message is octets, not text: encode it")
     if isinstance(message, AsyncIterable):
         # Before files: those of async libraries are both.
-        return Prepared(_AsyncPieces(aiter(message)), None, None)
+        return Prepared(None, _AsyncPieces(aiter(message)), None, None)
     if isinstance(message, _File):
-        return Prepared(_FileOctets(message), _file_size(message), None)
+        return Prepared(None, _FileOctets(message), _file_size(message), None)
     if isinstance(message, Iterable):
-        return Prepared(_Pieces(iter(message)), None, None)
+        return Prepared(None, _Pieces(iter(message)), None, None)
     raise ehlo.LocalProtocolError(f"{type(message).__name__} is no message")
 
 
@@ -156,7 +146,7 @@ def _flatten(message: email.message.Message, *, eight_bit_offered: bool) -> Prep
     while ascii_only and (piece := spool.read(_SPOOL)):
         ascii_only = piece.isascii()
     spool.seek(0)
-    return Prepared(_Spool(spool), size, not ascii_only)
+    return Prepared(None, _Spool(spool), size, not ascii_only)
 
 
 def _without_bcc(message: email.message.Message) -> email.message.Message:

@@ -195,6 +195,7 @@ class ClientBase:
         )
         submission = ehlo.Submission(
             envelope=envelope,
+            content=prepared.content,
             size=prepared.size,
             eight_bit=prepared.eight_bit,
             pipelining=self._setup.options.get("pipelining", True),

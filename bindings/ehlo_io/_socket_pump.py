@@ -3,63 +3,138 @@
 from __future__ import annotations
 
 import contextlib
-import selectors
+import math
+import select
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from inspect import isawaitable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import ehlo
 from ehlo import flows
-from ehlo_io._clock import DeadlineClock
+from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
+from ehlo_io._clock import Timed
 from ehlo_io._message import Source
 from ehlo_io._setup import MAX_REPLIES, log_hook_failure
-from ehlo_io._tls import Channel
+from ehlo_io._tls import Channel, MakeChannel
 
 T = TypeVar("T")
-_SIZE = 65536
-# The one that is nearest to the system call and has no descriptor of its own.
-_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+_SIZE: Final = 65536
+_READ: Final = 1
+_WRITE: Final = 2
+_WOKEN: Final = 4
 
 
-class SocketPump:
+class _Selecting:
+    """Waits for one socket, or until another one is readable, where there is no poll(2)."""
+
+    def __init__(self, sock: socket.socket, wake: socket.socket | None) -> None:
+        self._sock = sock
+        self._wake = [] if wake is None else [wake]
+
+    def wait(self, events: int, seconds: float) -> int:
+        """Which of the events there are; 0 when the time is over."""
+        reading = [*self._wake, self._sock] if events & _READ else self._wake
+        writing = [self._sock] if events & _WRITE else []
+        readable, writable, _ = select.select(reading, writing, [], None if seconds == math.inf else seconds)
+        found = (_READ if self._sock in readable else 0) | (_WRITE if writable else 0)
+        if self._wake and self._wake[0] in readable:
+            # It stays readable, and has said what it had to say.
+            self._wake = []
+            found |= _WOKEN
+        return found
+
+
+class _Polling:
+    """The same with poll(2): no limit on the number of descriptors, and the set is made but once."""
+
+    __slots__ = ("_events", "_poll", "_sock", "_wake")
+
+    def __init__(self, sock: socket.socket, wake: socket.socket | None) -> None:
+        self._sock = sock.fileno()
+        self._wake = -1 if wake is None else wake.fileno()
+        self._poll = select.poll()
+        self._events = _READ
+        self._poll.register(self._sock, select.POLLIN)
+        if wake is not None:
+            self._poll.register(wake, select.POLLIN)
+
+    def wait(self, events: int, seconds: float) -> int:
+        if events != self._events:
+            self._events = events
+            wanted = (select.POLLIN if events & _READ else 0) | (select.POLLOUT if events & _WRITE else 0)
+            self._poll.modify(self._sock, wanted)
+        found = 0
+        for fd, event in self._poll.poll(None if seconds == math.inf else math.ceil(seconds * 1000)):
+            if fd != self._sock:
+                self._poll.unregister(fd)
+                found |= _WOKEN
+            elif event & select.POLLOUT:
+                found |= _WRITE | (_READ if event & select.POLLIN else 0)
+            else:
+                # Also an error and the end of the stream: reading and writing tell.
+                found |= events
+        return found
+
+
+_Waiting = _Polling if hasattr(select, "poll") else _Selecting
+
+
+class SocketPump(Timed):
     """Performs the actions of flows on one socket.
 
     When `wake` becomes readable, who waits for the peer looks whether he shall stop. Shutting the
     socket down would wake him, too, but he could not tell any more when the peer is done reading.
     """
 
+    __slots__ = (
+        "_channel",
+        "_make_channel",
+        "_peer",
+        "_received",
+        "_source",
+        "_stopping",
+        "_waiting",
+        "sock",
+    )
+
     def __init__(
         self,
         sock: socket.socket,
-        channel: Channel,
+        make_channel: MakeChannel,
         peer: str | None = None,
         wake: socket.socket | None = None,
     ) -> None:
+        super().__init__()
         self.sock = sock
         self._stopping = False
-        self._wake = wake
-        self._channel = channel
+        self._waiting = _Waiting(sock, wake)
+        self._make_channel = make_channel
+        # None while the octets are those of the socket.
+        self._channel: Channel | None = None
         self._peer = peer
-        self._clock = DeadlineClock()
-        self._received: list[bytes] = []
+        self._source: Source | None = None
+        self._received: list[bytes] | None = None
+        sock.setblocking(False)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self, flow: flows.Flow[T], source: Source | None = None) -> T:
+        self._source = source
+        value: Any = None
+        error: Exception | None = None
         try:
-            action = next(flow)
             while True:
+                action = flow.send(value) if error is None else flow.throw(error)
+                error = None
                 try:
-                    result = self._perform(action, source)
-                except Exception as error:
-                    action = flow.throw(error)
-                else:
-                    action = flow.send(result)
+                    value = self._exchange(action) if type(action) is Exchange else self._perform(action)
+                except Exception as raised:
+                    error = raised
         except StopIteration as stop:
-            value: T = stop.value
-            return value
+            result: T = stop.value
+            return result
         except Exception:
             # The flow has closed the connection itself where it is over; a refusal leaves it open.
             raise
@@ -68,7 +143,8 @@ class SocketPump:
             raise
 
     def stop(self) -> None:
-        """From another thread: let the flow end at its next `Receive`; for one that waits see `wake`."""
+        """From another thread: let the flow end when it next waits for octets; for one that waits see
+        `wake`."""
         self._stopping = True
 
     def abort(self) -> None:
@@ -76,116 +152,127 @@ class SocketPump:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
-    def _perform(self, action: flows.Action, source: Source | None) -> Any:
+    def _perform(self, action: flows.Action) -> Any:
         match action:
-            case flows.Receive(deadline):
+            case Exchange():
+                return self._exchange(action)
+            case Receive(deadline):
                 return self._receive(deadline)
-            case flows.Send(data, deadline, and_receive):
-                return self._send(self._channel.outgoing(data), deadline, and_receive)
-            case flows.Poll():
+            case Send(data, deadline, and_receive):
+                return self._send(data, deadline, and_receive)
+            case Poll():
                 return self._poll()
-            case flows.Ask(question):
+            case Ask(question):
                 return self._ask(question)
-            case flows.ReadBody(size):
-                assert source is not None, "only a submission reads a body"
-                return _plain(source.read(size))
-            case flows.StartTLS(server_hostname, deadline):
+            case ReadBody(size):
+                assert self._source is not None, "only a submission reads a body"
+                return _plain(self._source.read(size))
+            case StartTLS(server_hostname, deadline):
                 return self._start_tls(server_hostname, deadline)
-            case flows.Close(linger):
+            case Close(linger):
                 return self._close(linger)
 
-    def _ask(self, question: Any) -> Any:
+    def _exchange(self, action: Exchange) -> bytes:
+        self._send(action.data, action.deadline, action.and_receive)
+        return self._receive(action.deadline)
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
         try:
-            return _plain(question())
+            answer = question()
+            return answer if answer is None else _plain(answer)
         except Exception:
             log_hook_failure(self._peer)
             raise
 
-    def _wait(self, deadline: ehlo.Deadline | None) -> None:
-        """Bound the next call on the socket."""
-        now = time.monotonic()
-        expiry = self._clock.expiry(deadline, now)
-        if expiry is not None and expiry <= now:
+    def _wait(self, events: int, deadline: ehlo.Deadline | None) -> int:
+        """Which of the events there are. Raises TimeoutError."""
+        until = self._expiry(deadline, time.monotonic)
+        found = self._waiting.wait(events, max(0.0, until - time.monotonic()))
+        if not found:
             raise TimeoutError
-        self.sock.settimeout(None if expiry is None else expiry - now)
+        return found
 
     def _raw(self, deadline: ehlo.Deadline | None) -> bytes:
         if self._received:
             return self._received.pop(0)
-        self._wait(deadline)
-        if self._wake is not None:
-            self._ready(selectors.EVENT_READ, self._wake)
-        if self._stopping:
-            raise flows.Shutdown
-        return self.sock.recv(_SIZE)
+        while True:
+            if self._stopping:
+                raise flows.Shutdown
+            self._wait(_READ, deadline)
+            # The socket that wakes may be the only one that is readable.
+            with contextlib.suppress(BlockingIOError):
+                return self.sock.recv(_SIZE)
 
     def _receive(self, deadline: ehlo.Deadline | None) -> bytes:
-        data = self._channel.buffered()
+        channel = self._channel
+        data = None if channel is None else channel.buffered()
         while data is None:
-            data = self._channel.incoming(self._raw(deadline))
+            raw = self._raw(deadline)
+            data = raw if channel is None else channel.incoming(raw)
         return data
 
     def _poll(self) -> bytes | None:
-        data = self._channel.buffered()
-        if data is None and not self._received:
-            self.sock.settimeout(0)
-            try:
-                self._received.append(self.sock.recv(_SIZE))
-            except BlockingIOError:
-                return None
-        return self._channel.incoming(self._received.pop(0)) if data is None else data
+        channel = self._channel
+        data = None if channel is None else channel.buffered()
+        if data is not None:
+            return data
+        try:
+            raw = self._received.pop(0) if self._received else self.sock.recv(_SIZE)
+        except BlockingIOError:
+            return None
+        return raw if channel is None else channel.incoming(raw)
 
     def _send(self, data: bytes, deadline: ehlo.Deadline | None, and_receive: bool) -> None:
-        if not and_receive:
-            self._wait(deadline)
-            self.sock.sendall(data)
-            return
-        view = memoryview(data)
-        while view:
-            self._wait(deadline)
-            events = self._ready(selectors.EVENT_READ | selectors.EVENT_WRITE)
-            if events & selectors.EVENT_READ:
-                piece = self.sock.recv(_SIZE)
-                self._received.append(piece)
-                if not piece:
-                    raise ConnectionResetError("the peer closed the connection")
-                if sum(map(len, self._received)) > MAX_REPLIES:
-                    raise ConnectionAbortedError("the peer sends without end")
-            if events & selectors.EVENT_WRITE:
-                self.sock.settimeout(0)
-                with contextlib.suppress(BlockingIOError):
-                    view = view[self.sock.send(view) :]
+        self._send_raw(data if self._channel is None else self._channel.outgoing(data), deadline, and_receive)
 
-    def _ready(self, events: int, wake: socket.socket | None = None) -> int:
-        """Wait for one of these events on the socket, or until `wake` is readable; which it was."""
-        timeout = self.sock.gettimeout()
-        with _Selector() as selector:
-            selector.register(self.sock, events)
-            if wake is not None:
-                selector.register(wake, selectors.EVENT_READ)
-            ready = selector.select(timeout)
-        if not ready:
-            raise TimeoutError
-        return sum(found for key, found in ready if key.fileobj is self.sock)
+    def _send_raw(self, data: bytes, deadline: ehlo.Deadline | None, and_receive: bool = False) -> None:
+        sent = self._write(data)
+        if sent == len(data):
+            return
+        left = memoryview(data)[sent:]
+        while left:
+            events = self._wait(_READ | _WRITE if and_receive else _WRITE, deadline)
+            if events & _READ:
+                self._keep_receiving()
+            if events & _WRITE:
+                left = left[self._write(left) :]
+
+    def _write(self, data: bytes | memoryview) -> int:
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    def _keep_receiving(self) -> None:
+        if self._received is None:
+            self._received = []
+        with contextlib.suppress(BlockingIOError):
+            piece = self.sock.recv(_SIZE)
+            self._received.append(piece)
+            if not piece:
+                raise ConnectionResetError("the peer closed the connection")
+            if sum(map(len, self._received)) > MAX_REPLIES:
+                raise ConnectionAbortedError("the peer sends without end")
 
     def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> ehlo.TLSInfo:
-        channel = self._channel
+        channel = self._make_channel()
         channel.start_tls(server_hostname)
+        self._channel = channel
         try:
             info = channel.handshake(None)
             while info is None:
-                self._send(channel.pending(), deadline, False)
+                self._send_raw(channel.pending(), deadline)
                 info = channel.handshake(self._raw(deadline))
         finally:
             # An alert tells the peer why, a last flight ends the handshake.
             with contextlib.suppress(OSError):
-                self._send(channel.pending(), deadline, False)
+                self._send_raw(channel.pending(), deadline)
         return info
 
     def _close(self, linger: float) -> None:
         with contextlib.suppress(OSError):
-            self.sock.settimeout(linger)
-            self.sock.sendall(self._channel.closing())
+            if self._channel is not None:
+                self._send_raw(self._channel.closing(), ehlo.Deadline(ehlo.Wait.QUIT, linger))
             self.sock.shutdown(socket.SHUT_WR)
             end = time.monotonic() + linger
             while linger and (left := end - time.monotonic()) > 0:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Callable
+from typing import TypeAlias
 
 import ehlo
 
@@ -128,3 +130,7 @@ class Channel:
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         return self.pending()
+
+
+MakeChannel: TypeAlias = Callable[[], Channel]
+"""Made when it is needed: a connection without TLS has none."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Unpack
 
 from ehlo import flows
 from ehlo_io._async_face import Client, Connecting, no_connection
@@ -25,11 +25,11 @@ GRACE = 5.0
 
 
 async def _open(setup: ClientSetup) -> Client:
-    conn, channel = setup.connection(), setup.channel()
+    conn = setup.connection()
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(setup.connect_timeout):
-            _, pump = await loop.create_connection(lambda: AsyncioPump[Any](channel), setup.host, setup.port)
+            _, pump = await loop.create_connection(lambda: AsyncioPump(setup.channel), setup.host, setup.port)
     except OSError as error:
         raise no_connection(setup, error) from error
     await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
@@ -45,6 +45,58 @@ def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[Conn
     return Connecting(_open, ClientSetup.of(host, port, options))
 
 
+class _Connections:
+    """The open connections of a server; `_asyncio_pump.Owner` of each."""
+
+    def __init__(self, setup: ServerSetup) -> None:
+        self._setup = setup
+        self._make_channel = setup.channel
+        self._open: set[AsyncioPump] = set()
+        self._stopping = False
+        self._ended = asyncio.Event()
+
+    def pump(self) -> AsyncioPump:
+        return AsyncioPump(self._make_channel, self)
+
+    def made(self, pump: AsyncioPump) -> None:
+        if self._stopping:
+            pump.abort()
+            return
+        self._open.add(pump)
+        pump.start(self._setup.flow(pump.peer))
+
+    def ended(self, pump: AsyncioPump, error: Exception | None) -> None:
+        if error is not None:
+            LOGGER.error("a connection ended in an error (session with %s)", pump.peer, exc_info=error)
+            pump.abort()
+        self.gone(pump)
+
+    def gone(self, pump: AsyncioPump) -> None:
+        # A hook may be at work when the connection is gone, and octets on their way after the flow.
+        if pump.over:
+            self._open.discard(pump)
+            if not self._open:
+                self._ended.set()
+
+    async def end(self) -> None:
+        """Let each end, or be ended."""
+        self._stopping = True
+        for pump in list(self._open):
+            pump.stop()
+        try:
+            await self._all_ended()
+        finally:
+            for pump in list(self._open):
+                pump.abort()
+        await self._all_ended()
+
+    async def _all_ended(self) -> None:
+        self._ended.clear()
+        if self._open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), GRACE)
+
+
 class Server:
     """A server, running while its `async with` block does."""
 
@@ -53,8 +105,7 @@ class Server:
         self._host = host
         self._port = port
         self._listener: asyncio.Server | None = None
-        self._sessions: dict[AsyncioPump[None], asyncio.Future[None]] = {}
-        self._stopping = False
+        self._connections = _Connections(setup)
         self._closed = asyncio.Event()
 
     @property
@@ -65,29 +116,6 @@ class Server:
         host, port = self._listener.sockets[0].getsockname()[:2]
         return host, port
 
-    def _pump(self) -> AsyncioPump[None]:
-        return AsyncioPump(self._setup.channel(), on_made=self._serve)
-
-    def _serve(self, pump: AsyncioPump[None]) -> None:
-        if self._stopping:
-            pump.abort()
-            return
-        done = self._sessions[pump] = pump.run(self._setup.flow(pump.peer))
-        done.add_done_callback(partial(self._ended, pump))
-        pump.closed.add_done_callback(lambda _: self._forget(pump))
-
-    def _ended(self, pump: AsyncioPump[None], done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            LOGGER.error("a connection ended in an error (session with %s)", pump.peer, exc_info=error)
-            pump.abort()
-        self._forget(pump)
-
-    def _forget(self, pump: AsyncioPump[None]) -> None:
-        # A hook may be at work when the connection is gone, and octets on their way after the flow.
-        done = self._sessions.get(pump)
-        if done is not None and done.done() and pump.closed.done():
-            del self._sessions[pump]
-
     async def serve_forever(self) -> None:
         """Wait until `close` is called or the task is cancelled."""
         await self._closed.wait()
@@ -96,25 +124,16 @@ class Server:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
         if self._listener is None:
             return
-        self._stopping = True
         self._closed.set()
         self._listener.close()
-        sessions = dict(self._sessions)
-        for pump in sessions:
-            pump.stop()
-        if sessions:
-            ends = [*sessions.values(), *(pump.closed for pump in sessions)]
-            try:
-                await asyncio.wait(ends, timeout=GRACE)
-            finally:
-                for pump in sessions:
-                    pump.abort()
-            await asyncio.wait(ends, timeout=GRACE)
+        await self._connections.end()
         await self._listener.wait_closed()
 
     async def __aenter__(self) -> Server:
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._pump, self._host, self._port, backlog=1024)
+        self._listener = await loop.create_server(
+            self._connections.pump, self._host, self._port, backlog=1024
+        )
         return self
 
     async def __aexit__(

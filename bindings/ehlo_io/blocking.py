@@ -69,12 +69,12 @@ def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[Conn
     Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
     """
     setup = ClientSetup.of(host, port, options)
-    conn, channel = setup.connection(), setup.channel()
+    conn = setup.connection()
     try:
         sock = socket.create_connection((host, port), setup.connect_timeout)
     except OSError as error:
         raise ehlo.ConnectionFailed(f"no connection to {host} port {port}: {error}") from error
-    pump = SocketPump(sock, channel)
+    pump = SocketPump(sock, setup.channel)
     pump.run(flows.open_session(conn, setup.session_options(sock.getsockname()[0])))
     return Client(setup, conn, pump)
 
@@ -84,6 +84,7 @@ class Server:
 
     def __init__(self, setup: ServerSetup, listener: socket.socket) -> None:
         self._setup = setup
+        self._make_channel = setup.channel
         self._listener = listener
         self._lock = threading.Lock()
         self._pumps: dict[SocketPump, threading.Thread] = {}
@@ -108,7 +109,7 @@ class Server:
                     LOGGER.warning("a connection could not be accepted: %s", error)
                     self._stopping.wait(0.1)
                 continue
-            pump = SocketPump(sock, self._setup.channel(), peer[0], self._wake)
+            pump = SocketPump(sock, self._make_channel, peer[0], self._wake)
             thread = threading.Thread(target=self._serve, args=(pump, peer[0]), daemon=True)
             with self._lock:
                 self._pumps[pump] = thread

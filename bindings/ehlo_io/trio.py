@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Unpack
@@ -25,15 +26,24 @@ GRACE = 5.0
 """Seconds that open connections get to end when a server stops."""
 
 
+def _bare(stream: trio.SocketStream) -> socket.socket:
+    """The socket of a stream, without what trio puts around it: pumps wait for it themselves."""
+    inner = stream.socket
+    sock = socket.socket(inner.family, inner.type, inner.proto, fileno=inner.detach())
+    sock.setblocking(False)
+    return sock
+
+
 async def _open(setup: ClientSetup) -> Client:
-    conn, channel = setup.connection(), setup.channel()
+    conn = setup.connection()
     try:
         with trio.fail_after(setup.connect_timeout):
             stream = await trio.open_tcp_stream(setup.host, setup.port)
     except (OSError, trio.TooSlowError) as error:
         raise no_connection(setup, error) from error
-    pump = TrioPump(stream, channel)
-    local_address = str(stream.socket.getsockname()[0])
+    sock = _bare(stream)
+    pump = TrioPump(sock, setup.channel)
+    local_address = str(sock.getsockname()[0])
     await pump.run(flows.open_session(conn, setup.session_options(local_address)))
     return Client(setup, conn, pump)
 
@@ -52,6 +62,7 @@ class Server:
 
     def __init__(self, setup: ServerSetup, host: str, port: int) -> None:
         self._setup = setup
+        self._make_channel = setup.channel
         self._host = host
         self._port = port
         self._listeners: list[trio.SocketListener] = []
@@ -78,17 +89,18 @@ class Server:
             await trio.aclose_forcefully(stream)
             return
         peer = None
+        sock = _bare(stream)
         with suppress(OSError):
             # A client that is gone already has no name.
-            peer = str(stream.socket.getpeername()[0])
-        pump = TrioPump(stream, self._setup.channel(), peer)
+            peer = str(sock.getpeername()[0])
+        pump = TrioPump(sock, self._make_channel, peer)
         self._pumps.add(pump)
         try:
             await pump.run(self._setup.flow(peer))
         except Exception:
             LOGGER.exception("a connection ended in an error (session with %s)", peer)
         finally:
-            await trio.aclose_forcefully(stream)
+            pump.abort()
             self._pumps.discard(pump)
             if not self._pumps:
                 self._idle.set()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeAlias
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import attrs
 
 from ehlo._errors import LocalProtocolError
-from ehlo.extensions import NO_PARAMETERS, Extension, Param, Parameters, render_parameters
+from ehlo.extensions import NO_PARAMETERS, Extension, Param, Parameters, by_type, render_parameters
 from ehlo.wire import abnf, base64
 from ehlo.wire.address import AddressError, ForwardPath, Mailbox, ReversePath, check_domain, render_path
 from ehlo.wire.command import render
@@ -140,17 +140,18 @@ Command: TypeAlias = (
 
 @attrs.frozen
 class Writable:
-    """The parameters that may be written: those of the extensions in the server's last EHLO reply."""
+    """The parameters that may be written, by the type of their value: those of the extensions in the
+    server's last EHLO reply."""
 
-    mail: tuple[Param[Any], ...] = ()
-    rcpt: tuple[Param[Any], ...] = ()
+    mail: Mapping[type[object], Param[Any]] = attrs.Factory(dict)
+    rcpt: Mapping[type[object], Param[Any]] = attrs.Factory(dict)
 
     @classmethod
     def of(cls, extensions: Iterable[Extension]) -> Writable:
         extensions = tuple(extensions)
         return cls(
-            tuple(param for extension in extensions for param in extension.mail),
-            tuple(param for extension in extensions for param in extension.rcpt),
+            by_type(param for extension in extensions for param in extension.mail),
+            by_type(param for extension in extensions for param in extension.rcpt),
         )
 
 
@@ -186,7 +187,7 @@ def _write_rcpt(command: Rcpt, writable: Writable) -> bytes:
     return line if parameters is NO_PARAMETERS else _with_parameters(line, parameters, writable.rcpt)
 
 
-def _with_parameters(line: bytes, parameters: Parameters, params: Iterable[Param[Any]]) -> bytes:
+def _with_parameters(line: bytes, parameters: Parameters, params: Mapping[type[object], Param[Any]]) -> bytes:
     if not parameters:
         return line
     words = render_parameters(parameters, params)

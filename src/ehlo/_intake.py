@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias
 
 from ehlo import _replies as replies
@@ -27,7 +26,6 @@ from ehlo._events import (
 )
 from ehlo._patience import Patience
 from ehlo._server_config import ServerConfig
-from ehlo._state import ALLOWED, State
 from ehlo._transaction import Transaction
 from ehlo.extensions import NO_PARAMETERS, Param, Parameters, Size, UnsupportedParameter, parse_parameters
 from ehlo.policy import check_mail, check_rcpt
@@ -209,39 +207,45 @@ _MAIL, _RCPT, _DATA = Verb.MAIL, Verb.RCPT, Verb.DATA
 _PLAIN_LENGTH: Final = 128
 _PLAIN_LINES: Final = 512
 
-
-@lru_cache(maxsize=_PLAIN_LINES)
-def _plain(line: bytes) -> tuple[Verb, address.Mailbox | None] | None:
-    """What `MAIL FROM:<local@domain>`, `RCPT TO:<local@domain>` or `DATA` says; None for all else."""
-    if line == b"DATA":
-        return _DATA, None
-    verb, start = (_MAIL, 10) if line.startswith(b"MAIL FROM:<") else (_RCPT, 8)
-    if verb is _RCPT and not line.startswith(b"RCPT TO:<"):
-        return None
-    path = address.simple_path(line, start)
-    return None if path is None else (verb, path)
+Plain: TypeAlias = tuple[Verb, MailReceived | RcptReceived | None, Reply]
+"""A verb, its event where the line alone tells it, and the default reply."""
 
 
-def plain_command(facts: Facts, state: State, line: bytes) -> tuple[Verb, ServerEvent, Reply] | None:
-    """The verb, event and default reply of a MAIL or RCPT without parameters, or of DATA.
+def plain_command(config: ServerConfig, line: bytes) -> Plain | None:
+    """What a MAIL or RCPT without parameters, or DATA, says when nothing is wrong with it.
 
-    Nearly all commands of a session are one of the three, with nothing wrong, and sessions repeat
-    themselves: they are told at a glance. None for others: they take the long way, which gives the
-    same.
+    Look in `config.remembered` first. Nearly all commands of a session are one of the three, and sessions repeat themselves: they are
+    told at a glance. None for all others: they take the long way, which gives the same.
     """
-    plain = _plain(line) if len(line) <= _PLAIN_LENGTH else None
-    if plain is None or plain[0] not in ALLOWED[state]:
-        return None
-    verb, path = plain
-    if path is None:
-        return verb, BodyStarted(facts.transaction.envelope), replies.DATA_GO
-    policy = facts.config.policy
-    if verb is _MAIL:
-        if check_mail(policy, path) or facts.patience.idled(verb):
-            return None
-        return verb, MailReceived(path, NO_PARAMETERS), replies.MAIL_OK
+    found = _read_plain(config, line) if len(line) <= _PLAIN_LENGTH else None
+    if found is not None:
+        if len(config.remembered) >= _PLAIN_LINES:
+            config.remembered.clear()
+        config.remembered[line] = found
+    return found
+
+
+def _read_plain(config: ServerConfig, line: bytes) -> Plain | None:
+    if line.startswith(b"RCPT TO:<"):
+        path = address.simple_path(line, 8)
+        if path is not None and check_rcpt(config.policy, path) is None:
+            return _RCPT, RcptReceived(path, NO_PARAMETERS), replies.RCPT_OK
+    elif line.startswith(b"MAIL FROM:<"):
+        path = address.simple_path(line, 10)
+        if path is not None and check_mail(config.policy, path) is None:
+            return _MAIL, MailReceived(path, NO_PARAMETERS), replies.MAIL_OK
+    elif line == b"DATA":
+        return _DATA, None, replies.DATA_GO
+    return None
+
+
+def take_plain(facts: Facts, plain: Plain) -> ServerEvent | None:
+    """The event of a plain command that is in sequence; None when a limit speaks against it."""
+    verb, event, _ = plain
     transaction = facts.transaction
-    transaction.rcpt_seen = True
-    if check_rcpt(policy, path) or transaction.accepted >= facts.config.limits.recipients:
-        return None
-    return verb, RcptReceived(path, NO_PARAMETERS), replies.RCPT_OK
+    if verb is _RCPT:
+        transaction.rcpt_seen = True
+        return None if transaction.accepted >= facts.config.limits.recipients else event
+    if verb is _MAIL:
+        return None if facts.patience.idled() else event
+    return BodyStarted(transaction.envelope)

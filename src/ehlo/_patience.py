@@ -11,19 +11,17 @@ from ehlo._limits import Limits
 from ehlo._state import State
 from ehlo.wire.reply import Reply
 
-_IDLE: Final = frozenset(
+IDLE: Final = frozenset(
     {Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.MAIL}
 )
 """Verbs that may be repeated for ever without a message coming of it."""
 
 
 class Patience:
-    __slots__ = ("_errors", "_idle", "_limits", "wait")
+    __slots__ = ("_errors", "_idle", "_limits")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.wait: Deadline | None = None
-        """The wait that goes on; set to None when something was completed, and a new one begins."""
         self._errors = 0
         self._idle = 0
 
@@ -32,31 +30,27 @@ class Patience:
         self._errors += 1
         return replies.TOO_MANY_ERRORS if self._errors > self._limits.errors else reply
 
-    def idled(self, verb: Verb) -> bool:
-        """Whether this command is one too many of those that do no work."""
-        if verb not in _IDLE:
-            return False
+    def idled(self) -> bool:
+        """A command that does no work came: whether it is one too many."""
         self._idle += 1
         return self._idle > self._limits.idle_commands
 
     def rejected(self, reply: Reply) -> Reply:
         """The application refused: no fault of the client, but no work either, if it goes on for ever."""
-        self._idle += 1
-        return replies.TOO_MANY_COMMANDS if self._idle > self._limits.idle_commands else reply
+        return replies.TOO_MANY_COMMANDS if self.idled() else reply
 
     def renew(self) -> None:
         """A message was accepted: the counts begin anew."""
         self._errors = 0
         self._idle = 0
 
-    def deadline(self, state: State) -> Deadline:
-        if self.wait is None:
-            limits = self._limits
-            match state:
-                case State.BODY:
-                    self.wait = Deadline(Wait.BLOCK, limits.block_timeout)
-                case State.TLS:
-                    self.wait = Deadline(Wait.HANDSHAKE, limits.tls_timeout)
-                case _:
-                    self.wait = Deadline(Wait.COMMAND, limits.idle_timeout)
-        return self.wait
+
+def deadline(limits: Limits, state: State) -> Deadline:
+    """A new wait for what the client does next."""
+    match state:
+        case State.BODY:
+            return Deadline(Wait.BLOCK, limits.block_timeout)
+        case State.TLS:
+            return Deadline(Wait.HANDSHAKE, limits.tls_timeout)
+        case _:
+            return Deadline(Wait.COMMAND, limits.idle_timeout)

@@ -49,6 +49,8 @@ class ServerConfig:
     """Octets of a command line that is not AUTH, CRLF included."""
     line_limit: int = attrs.field(init=False, repr=False, eq=False)
     """Octets of any line; AUTH with an initial response may be longer [RFC4954-4o]."""
+    remembered: dict[bytes, Any] = attrs.field(init=False, repr=False, eq=False, factory=dict)
+    """What lines that sessions repeat were found to say under this policy: the intake's own."""
     greeting_reply: Reply = attrs.field(init=False, repr=False, eq=False)
     helo_reply: Reply = attrs.field(init=False, repr=False, eq=False)
     quit_reply: Reply = attrs.field(init=False, repr=False, eq=False)

@@ -134,3 +134,10 @@ def advance(state: State, verb: Verb, code: int) -> State:
         # [RFC5321-3.8d] ends the session whatever it answers.
         return _CLOSED
     return _NEXT.get((state, verb, code // 100), state)
+
+
+AGREED: Final[Mapping[State, Mapping[Verb, State]]] = {
+    state: {verb: advance(state, verb, 354 if verb is Verb.DATA else 250) for verb in Verb} for state in State
+}
+"""Where each verb leads once the server agrees: to look up what nearly every reply does, and what a
+command that waits for its reply will do."""

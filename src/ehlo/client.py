@@ -11,7 +11,7 @@ RemoteProtocolError, and the connection is over.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final, NoReturn, TypeAlias
 
@@ -44,7 +44,7 @@ from ehlo._events import (
     Wait,
 )
 from ehlo._limits import Limits
-from ehlo._state import ALLOWED, State, advance
+from ehlo._state import AGREED, ALLOWED, State, advance
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
 from ehlo.extensions import (
     AUTH,
@@ -63,11 +63,6 @@ from ehlo.wire.reply import CHALLENGE, Reply, ReplyParser
 
 # [RFC2920-3.1b] these may stand anywhere in a group; all others end one.
 _MAY_BE_FOLLOWED: Final = frozenset({Verb.MAIL, Verb.RCPT, Verb.RSET, Verb.END_OF_DATA})
-# Where each verb leads once the server agrees: for a command that is judged before the reply to the
-# one ahead of it came, and for nearly every reply that comes.
-_AGREED: Final[Mapping[State, Mapping[Verb, State]]] = {
-    state: {verb: advance(state, verb, 354 if verb is Verb.DATA else 250) for verb in Verb} for state in State
-}
 # [RFC4954-4i] AUTH with its initial response is a command line like any other.
 _COMMAND_LINE: Final = 512
 
@@ -88,11 +83,13 @@ _WAITS: Final[dict[State, _Wait]] = {
 
 _NOTHING_OFFERED: Final = Capabilities()
 _NOTHING_WRITABLE: Final = Writable()
-_END_OF_DATA: Final = EndOfData()
+_END: Final = (EndOfData(),)
 
 # Bound once: reaching a member through its enum costs as much as a call.
-_GREETING, _BODY, _TLS, _CLOSED = State.GREETING, State.BODY, State.TLS, State.CLOSED
-_MAIL, _DATA, _AUTH, _STARTTLS = Verb.MAIL, Verb.DATA, Verb.AUTH, Verb.STARTTLS
+_GREETING, _READY, _BODY = State.GREETING, State.READY, State.BODY
+_TLS, _CLOSED = State.TLS, State.CLOSED
+_DATA, _AUTH, _STARTTLS = Verb.DATA, Verb.AUTH, Verb.STARTTLS
+_ALONE: Final = frozenset({_AUTH, _STARTTLS})
 
 
 class ClientConnection:
@@ -108,7 +105,6 @@ class ClientConnection:
     ) -> None:
         self.limits = limits if limits is not None else Limits()
         self.extensions = extensions
-        self._writable = _NOTHING_WRITABLE
         self._newlines = newlines
         self._trace = trace
         self._parser = ReplyParser(self.limits)
@@ -126,6 +122,8 @@ class ClientConnection:
         """The last EHLO reply offered PIPELINING."""
         self.capabilities = _NOTHING_OFFERED
         """What the last EHLO reply offered; nothing after HELO and after a TLS handshake."""
+        self.writable = _NOTHING_WRITABLE
+        """The parameters that the last EHLO reply lets be written."""
         self.tls: TLSInfo | None = None
         """The TLS in use, or None."""
         self.authenticated = False
@@ -143,35 +141,44 @@ class ClientConnection:
 
     # ---- out ----
 
-    def send(self, command: Command) -> None:
-        """Queue a command. Raises LocalProtocolError, and nothing of it is sent, when it may not
-        come now, has no place in a line, or uses what the server does not offer."""
-        verb = command.verb
-        if verb not in ALLOWED[self._expected_state]:
-            raise LocalProtocolError(f"{verb.value} may not be sent in state {self._expected_state.value}")
-        if self._in_flight:
-            self._check_group(verb)
-        if verb is _AUTH:
-            self._check_auth()
-        elif verb is _STARTTLS:
-            self._check_starttls()
-        line = render_command(command, self._writable)
-        if isinstance(command, Mail):
-            self._terms = command.parameters
-        elif verb is _AUTH and len(line) > _COMMAND_LINE:
-            raise LocalProtocolError("the initial response does not fit in a command line")
-        if self._trace is not None:
-            trace_command(self._trace, line[:-2])
-        self._queue(command, line)
+    def send(self, *commands: Command) -> None:
+        """Queue a command, or a group of them in one go [RFC2920-3.1a].
 
-    def _queue(self, command: Command, octets: bytes) -> None:
-        if not self._in_flight:
+        Raises LocalProtocolError, and nothing is sent, when one of them may not come now, has no
+        place in a line, or uses what the server does not offer.
+        """
+        state = self._expected_state
+        last = self._in_flight[-1].verb if self._in_flight else None
+        lines = []
+        for command in commands:
+            verb = command.verb
+            if verb not in ALLOWED[state]:
+                raise LocalProtocolError(f"{verb.value} may not be sent in state {state.value}")
+            if last is not None:
+                self._check_group(last, verb)
+            line = render_command(command, self.writable)
+            if verb in _ALONE:
+                self._check_alone(verb, line)
+            lines.append(line)
+            state = AGREED[state][verb]
+            last = verb
+        for command in commands:
+            if isinstance(command, Mail):
+                self._terms = command.parameters
+        if self._trace is not None:
+            for line in lines:
+                trace_command(self._trace, line[:-2])
+        self._queue(commands, lines, state)
+
+    def _queue(self, commands: Sequence[Command], octets: Sequence[bytes], after: State) -> None:
+        in_flight = self._in_flight
+        if not in_flight:
             self._deadline = None
         if not self._parser.empty:
             self._check_unasked()
-        self._out.append(octets)
-        self._in_flight.append(command)
-        self._expected_state = _AGREED[self._expected_state][command.verb]
+        self._out += octets
+        in_flight += commands
+        self._expected_state = after
 
     def _check_unasked(self) -> None:
         # What is there before anything was asked answers nothing, and must not pass for the reply to
@@ -179,24 +186,26 @@ class ClientConnection:
         if not self._in_flight or self._challenged:
             self._unasked = True
 
-    def _check_group(self, verb: Verb) -> None:
+    def _check_group(self, last: Verb, verb: Verb) -> None:
         # [RFC2920-3.1a] only what the current EHLO reply offers.
         if not self.can_pipeline:
             raise LocalProtocolError("a reply is outstanding and the server does not offer PIPELINING")
-        if self._in_flight[-1].verb not in _MAY_BE_FOLLOWED:
+        if last not in _MAY_BE_FOLLOWED:
             raise LocalProtocolError(f"{verb.value} may not follow a command that ends a group")
 
-    def _check_auth(self) -> None:
+    def _check_alone(self, verb: Verb, line: bytes) -> None:
+        if verb is _STARTTLS:
+            # [RFC3207-4.2g]
+            if self.tls is not None or STARTTLS.keyword not in self.capabilities:
+                raise LocalProtocolError("TLS is active already, or the server does not offer STARTTLS")
+            return
         if self.authenticated:
             # [RFC4954-4b]
             raise LocalProtocolError("the session is authenticated already")
         if AUTH.keyword not in self.capabilities:
             raise LocalProtocolError("the server does not offer AUTH")
-
-    def _check_starttls(self) -> None:
-        # [RFC3207-4.2g]
-        if self.tls is not None or STARTTLS.keyword not in self.capabilities:
-            raise LocalProtocolError("TLS is active already, or the server does not offer STARTTLS")
+        if len(line) > _COMMAND_LINE:
+            raise LocalProtocolError("the initial response does not fit in a command line")
 
     def auth_respond(self, data: bytes) -> None:
         """Answer the last AuthChallenge; no octets are an empty line."""
@@ -240,7 +249,7 @@ class ClientConnection:
         """The message is complete: CRLF.CRLF."""
         if self._state is not _BODY or self._in_flight:
             raise LocalProtocolError("the server does not wait for a message")
-        self._queue(_END_OF_DATA, self._encoder.finish())
+        self._queue(_END, (self._encoder.finish(),), _READY)
         if self._trace is not None:
             trace_note(self._trace, f"message data, {self._encoder.size} octets")
 
@@ -273,21 +282,21 @@ class ClientConnection:
 
         Raises RemoteProtocolError; the connection is then closed.
         """
-        state = self._state
+        state, parser = self._state, self._parser
         if state is _CLOSED:
-            self._parser.clear()
+            parser.clear()
             return ConnectionClosed()
         if self._challenged or (state is _TLS and not self._eof):
             return PAUSED
-        if self._parser.empty:
-            return self._nothing_came()
+        if parser.empty:
+            return NEED_DATA if not self._eof else self._ended()
         try:
-            reply = self._parser.next_reply()
+            reply = parser.next_reply()
         except RemoteProtocolError:
             self._end()
             raise
         if reply is None:
-            return self._nothing_came()
+            return NEED_DATA if not self._eof else self._ended()
         if self._trace is not None:
             trace_reply(self._trace, reply.render(utf8=True))
         self._deadline = None
@@ -302,15 +311,13 @@ class ClientConnection:
         if (code >= 300) is not (verb is _DATA):
             return self._challenge(command, reply)
         in_flight.popleft()
-        self._state = state = _AGREED[state][verb]
+        self._state = state = AGREED[state][verb]
         if not in_flight or state is _CLOSED:
             self._expected_state = state
         answered = _ANSWERED.get(verb)
         return ReplyReceived(command, reply) if answered is None else answered(self, reply)
 
-    def _nothing_came(self) -> ClientEvent | Pause:
-        if not self._eof:
-            return NEED_DATA
+    def _ended(self) -> ClientEvent:
         self._end()
         return ConnectionClosed()
 
@@ -347,7 +354,7 @@ class ClientConnection:
         # [RFC5321-4.1.1.3b] from here on only what this reply offers.
         self.capabilities = capabilities
         self.can_pipeline = PIPELINING.keyword in capabilities
-        self._writable = Writable.of(x for x in self.extensions if x.keyword in capabilities)
+        self.writable = Writable.of(x for x in self.extensions if x.keyword in capabilities)
 
     def _end(self) -> None:
         self._state = self._expected_state = State.CLOSED

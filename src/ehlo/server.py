@@ -10,7 +10,6 @@ policy, application.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -35,11 +34,11 @@ from ehlo._events import (
     TransactionReset,
 )
 from ehlo._exchange import AuthDialogue, Turn
-from ehlo._intake import INTAKE, chunk_size, plain_command
+from ehlo._intake import INTAKE, chunk_size, plain_command, take_plain
 from ehlo._order import out_of_order, settled, unknown_command
-from ehlo._patience import Patience
+from ehlo._patience import IDLE, Patience, deadline
 from ehlo._server_config import ServerConfig
-from ehlo._state import ALLOWED, IN_TRANSACTION, State, advance
+from ehlo._state import AGREED, ALLOWED, IN_TRANSACTION, State, advance
 from ehlo._transaction import Transaction
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
 from ehlo.sasl import Identity
@@ -52,7 +51,7 @@ _VERBS: Final = {verb.value.encode(): verb for verb in Verb if verb.value.isuppe
 
 # Looking a member up in its enum costs three times as much as a name.
 _GREETING, _AUTH, _TLS = State.GREETING, State.AUTH, State.TLS
-_BODY, _CLOSED = State.BODY, State.CLOSED
+_READY, _BODY, _CLOSED = State.READY, State.BODY, State.CLOSED
 _PIECE: Final = 65536  # What stands behind a body in a large feed is not copied whole each time.
 _AUTH_VERB, _STARTTLS, _END_OF_DATA = Verb.AUTH, Verb.STARTTLS, Verb.END_OF_DATA
 
@@ -72,12 +71,14 @@ class ServerConnection:
         self._buffer = ReceiveBuffer()
         self._lines = LineReader(self._buffer, config.limits.overlong_line)
         self._out: list[bytes] = []
-        self._events: deque[ServerEvent] = deque()
+        self._events: list[ServerEvent] = []
         self._state = _GREETING
         self._undecided: ServerEvent | None = None
         self._verb = Verb.CONNECT
         self._default = replies.NOOP_OK
         self._eof = False
+        # The wait that goes on; None when something was completed, and a new one begins.
+        self._wait: Deadline | None = None
         self.patience = Patience(config.limits)
         self._auth = AuthDialogue(config)
         self.asserted = self.identity = identity
@@ -118,8 +119,11 @@ class ServerConnection:
 
     def data_to_send(self) -> bytes:
         """The queued replies, in order; they are the caller's now."""
-        data = b"".join(self._out)
-        self._out.clear()
+        out = self._out
+        if len(out) == 1:
+            return out.pop()
+        data = b"".join(out)
+        out.clear()
         return data
 
     @property
@@ -127,7 +131,9 @@ class ServerConnection:
         """What may be waited for, and how long; None while the application is at work."""
         if self._undecided is not None or self._state is _CLOSED:
             return None
-        return self.patience.deadline(self._state)
+        if self._wait is None:
+            self._wait = deadline(self.config.limits, self._state)
+        return self._wait
 
     def next_event(self) -> ServerEvent | Pause:
         """The next event; NEED_DATA: receive more; PAUSED: a decision or TLS is due.
@@ -136,7 +142,7 @@ class ServerConnection:
         """
         while True:
             if self._events:
-                return self._events.popleft()
+                return self._events.pop(0)
             if self._undecided is not None:
                 return PAUSED
             event = _READERS[self._state](self)
@@ -145,7 +151,7 @@ class ServerConnection:
 
     def accept(self) -> None:
         """Decide the last event with the default success reply."""
-        self.reply(self._default)
+        self._decide(self._default)
 
     def reject(self, reply: Reply) -> None:
         """Decide the last event with a 4yz or 5yz reply."""
@@ -156,19 +162,25 @@ class ServerConnection:
     def reply(self, reply: Reply) -> None:
         """Decide the last event. Raises LocalProtocolError for a class the command cannot have, and
         RemoteProtocolError, as `next_event` does, for plaintext that came behind STARTTLS."""
+        default = self._default
+        if reply is not default and self._undecided is not None:
+            verb = self._verb
+            if reply.code >= 400:
+                reply = self.patience.rejected(reply)
+            elif reply.reply_class is not default.reply_class:
+                raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
+            reply = replies.with_enhanced(verb, reply)
+        self._decide(reply)
+
+    def _decide(self, reply: Reply) -> None:
         event, verb = self._undecided, self._verb
         if event is None or self._events or verb is _AUTH_VERB:
             raise LocalProtocolError("no decision is due")
-        accepted = reply.code < 400
-        if reply is not self._default:
-            if accepted and reply.reply_class is not self._default.reply_class:
-                raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
-            reply = replies.with_enhanced(verb, reply if accepted else self.patience.rejected(reply))
-        if accepted and verb is _STARTTLS:
+        if verb is _STARTTLS and reply.code < 400:
             self._check_behind_tls()
         self._undecided = None
         self._answer(verb, reply)
-        if accepted:
+        if reply.code < 400:
             effect = EFFECTS.get(type(event))
             if effect is not None:
                 effect(self, event)
@@ -212,7 +224,7 @@ class ServerConnection:
 
         With `accept=False` the TLS is judged too weak: all but QUIT is 554 [RFC3207-4.1c].
         """
-        implicit = self._state is _GREETING and self._undecided is None and not len(self._buffer)
+        implicit = self._state is _GREETING and self._undecided is None and self._buffer.empty
         if not implicit and self._state is not _TLS:
             raise LocalProtocolError("no TLS handshake is due")
         self.tls = info
@@ -227,7 +239,7 @@ class ServerConnection:
         self.client_name = None
         self.extended = False
         self._settled = settled(self)
-        self.patience.wait = None
+        self._wait = None
         if self._trace is not None:
             trace_note(self._trace, f"TLS started: {info.version} {info.cipher}")
 
@@ -264,9 +276,8 @@ class ServerConnection:
         self._out.append(octets)
         if self._trace is not None:
             trace_reply(self._trace, octets)
-        self.patience.wait = None
         before = self._state
-        after = advance(before, verb, reply.code)
+        after = AGREED[before][verb] if reply.code < 300 else advance(before, verb, reply.code)
         if after is before:
             return
         if after is _CLOSED:
@@ -275,11 +286,12 @@ class ServerConnection:
                 self._events.append(QuitReceived())
             return
         self._state = after
-        if before in IN_TRANSACTION and after not in IN_TRANSACTION and verb is not _END_OF_DATA:
+        if after is _READY and verb is not _END_OF_DATA and before in IN_TRANSACTION:
             self._events.append(TransactionReset())
 
     def _refuse(self, verb: Verb, reply: Reply) -> None:
         """A refusal by the engine itself: counted, so that no peer can go on for ever."""
+        self._wait = None
         self._send(verb, self.patience.refused(reply))
 
     def _ask(self, verb: Verb, event: ServerEvent, default: Reply) -> ServerEvent:
@@ -294,7 +306,7 @@ class ServerConnection:
         return None
 
     def _check_behind_tls(self) -> None:
-        if len(self._buffer):
+        if not self._buffer.empty:
             # [SEC-TLS-srv-a] somebody put plaintext where only a handshake may follow.
             self._die()
             raise RemoteProtocolError("plaintext behind STARTTLS", replies.PLAINTEXT_BEHIND_TLS)
@@ -312,20 +324,26 @@ class ServerConnection:
         lines = self._lines
         if lines.busy:
             return self._no_line(lines.go_on())
+        buffer = self._buffer
+        if buffer.empty:
+            return self._end_of_input()
         try:
-            line = self._buffer.take_line(config.line_limit)
+            line = buffer.take_line(config.line_limit)
         except LineTooLong:
             return self._no_line(lines.overlong())
         if line is None:
-            return self._end_of_input() if self._eof else NEED_DATA
+            return self._end_of_input()
         if self._trace is not None:
             trace_command(self._trace, line)
-        self.patience.wait = None
-        if self._settled:
-            plain = plain_command(self, self._state, line)
-            if plain is not None:
-                self._verb, self._undecided, self._default = plain
-                return self._undecided
+        self._wait = None
+        if (
+            self._settled
+            and (plain := config.remembered.get(line) or plain_command(config, line)) is not None
+            and plain[0] in ALLOWED[self._state]
+            and (event := take_plain(self, plain)) is not None
+        ):
+            self._verb, self._undecided, self._default = plain[0], event, plain[2]
+            return event
         if has_control(line):
             # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
             self._refuse(Verb.NOOP, replies.BAD_LINE)
@@ -347,7 +365,7 @@ class ServerConnection:
         return None
 
     def _command(self, verb: Verb, argument: bytes) -> ServerEvent | None:
-        if self.patience.idled(verb):
+        if verb in IDLE and self.patience.idled():
             self._send(verb, replies.TOO_MANY_COMMANDS)
             return None
         if verb is Verb.RCPT:
@@ -395,7 +413,7 @@ class ServerConnection:
             return self._no_line(line)
         if self._trace is not None:
             trace_auth_line(self._trace, line)
-        self.patience.wait = None
+        self._wait = None
         return self._auth_turn(self._auth.line(line))
 
     def _auth_turn(self, turn: Turn) -> ServerEvent | None:
@@ -413,20 +431,21 @@ class ServerConnection:
         return event
 
     def _read_body(self) -> ServerEvent | Pause | None:
-        data = self._buffer.take(_PIECE)
-        if not data:
+        if self._buffer.empty:
             return self._end_of_input()
         body = self.transaction.body
         assert body is not None, "the BODY state has a reader"
-        content, rest = body.read(data)
+        content, rest = body.read(self._buffer.take(_PIECE))
         if rest is not None:
-            self._buffer.unread(rest)
+            if rest:
+                self._buffer.unread(rest)
             self._end_of_body(body.size, body.refusal)
         elif body.earned_time():
-            self.patience.wait = None
+            self._wait = None
         return BodyChunk(content) if content else None
 
     def _end_of_body(self, size: int, refusal: Reply | None) -> None:
+        self._wait = None
         if self._trace is not None:
             trace_note(self._trace, f"message data, {size} octets")
         if refusal is None:

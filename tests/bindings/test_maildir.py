@@ -56,10 +56,11 @@ def serve(store: Maildir, pieces: Iterable[bytes], log: list[str] | None = None)
         match action:
             case flows.Receive():
                 answer = next(waiting, b"")
-            case flows.Send(data):
+            case flows.Send(data) | flows.Exchange(data):
                 replies.append(data)
                 if log is not None:
                     log.append(f"sent {data[:3].decode()}")
+                answer = next(waiting, b"") if isinstance(action, flows.Exchange) else None
             case flows.Ask(question):
                 try:
                     answer = question()

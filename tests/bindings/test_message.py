@@ -23,7 +23,10 @@ def _prepare(message: Any, *, eight_bit: bool = True, refuse: bool = False) -> P
 
 
 def _read(prepared: Prepared, size: int = 7) -> bytes:
+    if prepared.content is not None:
+        return prepared.content
     pieces = []
+    assert prepared.source is not None
     while piece := prepared.source.read(size):
         assert isinstance(piece, bytes)
         pieces.append(piece)
@@ -98,6 +101,7 @@ def test_pieces_that_are_no_octets(wrong: list[Any]) -> None:
     with pytest.raises(ehlo.LocalProtocolError, match="octets"):
         _prepare(wrong)
     source = _prepare(iter(wrong)).source
+    assert source is not None
     with pytest.raises(ehlo.LocalProtocolError, match="octets"):
         # The first piece that is not empty.
         source.read(10)
@@ -191,6 +195,7 @@ def test_a_long_email_leaves_no_file_open() -> None:
     prepared = _prepare(message)
     assert prepared.size is not None
     assert prepared.size > 2_000_000
+    assert prepared.source is not None
     assert len(prepared.source.read(10)) == 10  # type: ignore[arg-type]
     del prepared
     # A file that nobody closed warns here.

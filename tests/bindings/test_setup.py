@@ -103,7 +103,7 @@ def test_a_connection_after_the_end_is_not_served() -> None:
         sink = Sink()
         ours, theirs = socket.socketpair()
         async with ehlo_io.asyncio.serve(sink, port=0, hostname=HOSTNAME) as server:
-            factory = server._pump
+            factory = server._connections.pump
         await asyncio.get_running_loop().create_connection(factory, sock=theirs)
         with ours:
             ours.setblocking(False)
@@ -120,7 +120,7 @@ def test_loops_in_threads_share_no_buffer() -> None:
     buffers: list[memoryview] = []
 
     async def take() -> None:
-        pumps = [AsyncioPump[None](Channel(None, server_side=True)) for _ in range(2)]
+        pumps = [AsyncioPump(lambda: Channel(None, server_side=True)) for _ in range(2)]
         assert pumps[0].get_buffer(-1) is pumps[1].get_buffer(-1)
         buffers.append(pumps[0].get_buffer(-1))
 

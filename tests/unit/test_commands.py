@@ -62,7 +62,7 @@ WRITABLE = Writable.of(STANDARD)
         (Mail(A), b"MAIL FROM:<a@x.org>"),
         (Mail(Mailbox("MiXed", "X.org")), b"MAIL FROM:<MiXed@X.org>"),
         (Mail(A, Parameters([Size(5), Body.EIGHT_BIT_MIME])), b"MAIL FROM:<a@x.org> SIZE=5 BODY=8BITMIME"),
-        (Mail(A, Parameters([EnvId("QQ=14"), Ret.HDRS])), b"MAIL FROM:<a@x.org> RET=HDRS ENVID=QQ+3D14"),
+        (Mail(A, Parameters([Ret.HDRS, EnvId("QQ=14")])), b"MAIL FROM:<a@x.org> RET=HDRS ENVID=QQ+3D14"),
         (Mail(A, Parameters([AuthParam(None)])), b"MAIL FROM:<a@x.org> AUTH=<>"),
         (Mail(A, Parameters([AuthParam(Mailbox("e=c", "x.org"))])), b"MAIL FROM:<a@x.org> AUTH=e+3Dc@x.org"),
         (Rcpt(A), b"RCPT TO:<a@x.org>"),

@@ -26,7 +26,7 @@ from ehlo import (
     WireRecord,
 )
 from ehlo._transcript import trace_command
-from ehlo.flows import Ask, hooks_of, serve
+from ehlo.flows import Ask, Exchange, Receive, hooks_of, serve
 from ehlo.sasl import ClientContext, NtlmClient
 from ehlo.wire import base64
 
@@ -149,7 +149,7 @@ def test_no_secret_in_the_actions_of_a_server() -> None:
     seen.append(action)
     try:
         for data in (b"EHLO a\r\n", b"AUTH PLAIN " + base64.encode(plain(SECRET)) + b"\r\n", b""):
-            while type(action).__name__ != "Receive":
+            while not isinstance(action, Exchange | Receive):
                 action = flow.send(action.question() if isinstance(action, Ask) else None)
                 seen.append(action)
             action = flow.send(data)

@@ -9,6 +9,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,7 +93,8 @@ def _look(url: ServerUrl, context: ssl.SSLContext, findings: Findings) -> None:
     conn = ehlo.ClientConnection(limits=_LIMITS)
     try:
         with sock:
-            SocketPump(sock, Channel(context, server_side=False)).run(_session(conn, url, name, findings))
+            make_channel = partial(Channel, context, server_side=False)
+            SocketPump(sock, make_channel).run(_session(conn, url, name, findings))
     except ssl.SSLError as error:
         raise ehlo.TlsFailed(f"the TLS handshake failed: {error}") from error
     except TimeoutError as error:
@@ -154,19 +156,14 @@ def _handshake(conn: ehlo.ClientConnection, url: ServerUrl, findings: Findings) 
 
 
 def _event(conn: ehlo.ClientConnection) -> flows.Flow[ehlo.ClientEvent]:
-    data = conn.data_to_send()
-    if data:
-        yield flows.Send(data, conn.deadline)
-    while True:
-        event = conn.next_event()
-        if isinstance(event, ehlo.Pause):
-            conn.receive_data((yield flows.Receive(conn.deadline)))
-        elif isinstance(event, ehlo.ConnectionClosed):
-            raise ehlo.ConnectionFailed("the server closed the connection")
-        elif isinstance(event, ehlo.Disconnecting):
-            raise ehlo.ConnectionFailed(f"the server ended the session: {event.reply}", reply=event.reply)
-        else:
-            return event
+    while isinstance(event := conn.next_event(), ehlo.Pause):
+        data, deadline = conn.data_to_send(), conn.deadline
+        conn.receive_data((yield flows.Exchange(data, deadline) if data else flows.Receive(deadline)))
+    if isinstance(event, ehlo.ConnectionClosed):
+        raise ehlo.ConnectionFailed("the server closed the connection")
+    if isinstance(event, ehlo.Disconnecting):
+        raise ehlo.ConnectionFailed(f"the server ended the session: {event.reply}", reply=event.reply)
+    return event
 
 
 def mechanism_for_password(findings: Findings) -> str | None:
@@ -192,10 +189,10 @@ def mechanism_for_password(findings: Findings) -> str | None:
             answer: object = None
             if isinstance(action, flows.StartTLS):
                 answer = findings.tls
-            elif isinstance(action, flows.Receive):
-                answer = next(replies, b"")
-            elif isinstance(action, flows.Send) and action.data.startswith(b"AUTH "):
+            elif isinstance(action, flows.Exchange) and action.data.startswith(b"AUTH "):
                 return action.data.split()[1].decode()
+            elif isinstance(action, flows.Exchange | flows.Receive):
+                answer = next(replies, b"")
             action = flow.send(answer)
     except (ehlo.Error, StopIteration):
         return None

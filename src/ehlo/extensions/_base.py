@@ -110,6 +110,10 @@ def parameter_specs(params: Iterable[Param[Any]]) -> dict[str, Param[Any]]:
     return {param.keyword.upper(): param for param in params}
 
 
+def by_type(params: Iterable[Param[Any]]) -> dict[type[object], Param[Any]]:
+    return {param.type: param for param in params}
+
+
 def parse_parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters:
     """Raises ParameterError (501 5.5.4) or UnsupportedParameter (555 5.5.4)."""
     if not text:
@@ -128,12 +132,12 @@ def parse_parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters:
     return Parameters(values.values())
 
 
-def render_parameters(parameters: Parameters, params: Iterable[Param[Any]]) -> list[str]:
-    """The words for a command line, those that no `params` defines left out. Raises ValueError."""
+def render_parameters(parameters: Parameters, params: Mapping[type[object], Param[Any]]) -> list[str]:
+    """The words for a command line, those that no param defines left out. Raises ValueError."""
     words = []
-    for param in params:
-        value = parameters.get(param.type)
-        if value is not None:
+    for value in parameters:
+        param = params.get(type(value))
+        if param is not None:
             text = param.render(value)
             words.append(param.keyword if text is None else f"{param.keyword}={text}")
     return words

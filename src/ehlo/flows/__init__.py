@@ -10,6 +10,7 @@ from ehlo.flows.actions import (
     Action,
     Ask,
     Close,
+    Exchange,
     Flow,
     Poll,
     ReadBody,
@@ -37,6 +38,7 @@ from ehlo.flows.open import SessionOptions, TlsMode, open_session
 from ehlo.flows.results import Outcome, SubmissionResult
 from ehlo.flows.serve import serve
 from ehlo.flows.submit import Submission, submit
+from ehlo.wire.dot import has_bare_newline
 
 __all__ = [
     "HOOKS",
@@ -47,6 +49,7 @@ __all__ = [
     "AnyRecipient",
     "Ask",
     "Close",
+    "Exchange",
     "Flow",
     "Hooks",
     "Measure",
@@ -65,6 +68,7 @@ __all__ = [
     "client_name",
     "close",
     "envelope",
+    "has_bare_newline",
     "hooks_of",
     "measure",
     "mechanisms_of",

@@ -1,38 +1,36 @@
-"""The steps that all client flows share: flush, wait for an event, tell a lost session."""
+"""The steps that all client flows share: send and wait for an event, tell a lost session."""
 
 from __future__ import annotations
 
 from ehlo._errors import ConnectionFailed, ProtocolError
 from ehlo._events import ClientEvent, ConnectionClosed, Disconnecting, Pause
 from ehlo.client import ClientConnection
-from ehlo.flows.actions import Close, Flow, Receive, Send, T
+from ehlo.flows.actions import Close, Exchange, Flow, Receive, T
 
 
-def flush(conn: ClientConnection) -> Flow[None]:
-    """Send what is queued."""
+def turn(conn: ClientConnection) -> Exchange | Receive:
+    """Send what is queued, wait for what comes."""
     data = conn.data_to_send()
-    if data:
-        yield _send(conn, data)
-
-
-def _send(conn: ClientConnection, data: bytes) -> Send:
+    if not data:
+        return Receive(conn.deadline)
     # While several commands are in flight their replies must be read, or both sides block.
-    return Send(data, conn.deadline, and_receive=conn.in_flight > 1)
+    return Exchange(data, conn.deadline, conn.in_flight > 1)
 
 
-def event(conn: ClientConnection) -> Flow[ClientEvent]:
-    """The next event. Raises ConnectionFailed when the server goes away instead."""
-    # Not `yield from flush`: a generator for each reply, which mostly has nothing to send.
-    data = conn.data_to_send()
-    if data:
-        yield _send(conn, data)
-    while isinstance(found := conn.next_event(), Pause):
-        conn.receive_data((yield Receive(conn.deadline)))
+def expected(found: ClientEvent) -> ClientEvent:
+    """The event, unless the server goes away: then ConnectionFailed is raised."""
     if isinstance(found, Disconnecting):
         raise ConnectionFailed(f"the server ended the session: {found.reply}", reply=found.reply)
     if isinstance(found, ConnectionClosed):
         raise ConnectionFailed("the server closed the connection")
     return found
+
+
+def event(conn: ClientConnection) -> Flow[ClientEvent]:
+    """The next event, after what is queued was sent. Raises ConnectionFailed."""
+    while isinstance(found := conn.next_event(), Pause):
+        conn.receive_data((yield turn(conn)))
+    return expected(found)
 
 
 def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:

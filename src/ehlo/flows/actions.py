@@ -1,4 +1,4 @@
-"""What a flow asks of its binding: seven actions, none of which needs a word of SMTP.
+"""What a flow asks of its binding: eight actions, none of which needs a word of SMTP.
 
 A flow is a generator. The binding performs each action that it yields and sends the result back
 in, or throws what went wrong: `TimeoutError` when a deadline passed, another `OSError` when the
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Shutdown(Exception):
-    """Thrown into a server flow at `Receive`: say goodbye and end."""
+    """Thrown into a server flow where it waits for octets: say goodbye and end."""
 
 
 @attrs.frozen
@@ -43,6 +43,19 @@ class Receive:
     """
 
     deadline: Deadline | None = None
+
+
+@attrs.frozen
+class Exchange:
+    """`Send`, then `Receive`, under one deadline. Result: the next octets, b"" at the end of the stream.
+
+    Nearly all of a session is such turns; as one action they cost half.
+    """
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
+    deadline: Deadline | None = None
+    and_receive: bool = False
+    """As in `Send`."""
 
 
 @attrs.frozen
@@ -94,5 +107,5 @@ class Close:
     linger: float = 0.0
 
 
-Action: TypeAlias = Send | Receive | Poll | StartTLS | Ask | ReadBody | Close
+Action: TypeAlias = Send | Receive | Exchange | Poll | StartTLS | Ask | ReadBody | Close
 Flow: TypeAlias = Generator[Action, Any, T]

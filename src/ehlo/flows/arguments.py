@@ -4,26 +4,30 @@ before a connection is made or an octet sent."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope, Recipient
-from ehlo.extensions import EIGHT_BIT_MIME, Capabilities, EnvId, Notify, Orcpt, Parameters, Ret
+from ehlo.extensions import EIGHT_BIT_MIME, NO_PARAMETERS, Capabilities, EnvId, Notify, Orcpt, Parameters, Ret
 from ehlo.flows.open import TlsMode
 from ehlo.wire.address import (
     AddressError,
+    ForwardPath,
     Mailbox,
     ReversePath,
     check_domain,
     parse_forward_path,
     render_path,
 )
-from ehlo.wire.dot import normalised_size
+from ehlo.wire.dot import expected_size
 
 AnyNotify: TypeAlias = Notify | str | Iterable[str]
 AnyRecipient: TypeAlias = str | Mailbox | Recipient
+
+_ADDRESSES: Final = 512
 
 SUBMISSION_PORT = 587
 SUBMISSIONS_PORT = 465
@@ -47,6 +51,26 @@ def _notify(value: AnyNotify) -> Notify:
     return wanted
 
 
+# Parsed and proved once: senders come again with each message, and recipients often.
+@lru_cache(maxsize=_ADDRESSES)
+def _forward_path(text: str) -> ForwardPath:
+    path = parse_forward_path(text)
+    render_path(path)
+    return path
+
+
+@lru_cache(maxsize=_ADDRESSES)
+def _mailbox(text: str) -> Mailbox:
+    path = Mailbox.parse(text)
+    render_path(path)
+    return path
+
+
+def _checked(path: Mailbox) -> Mailbox:
+    render_path(path)
+    return path
+
+
 def recipient(
     address: str | Mailbox, *, notify: AnyNotify | None = None, orcpt: str | Orcpt | None = None
 ) -> Recipient:
@@ -57,10 +81,11 @@ def recipient(
     if not isinstance(address, (str, Mailbox)):
         raise LocalProtocolError("recipient: an address is text, a Mailbox or a Recipient")
     try:
-        path = address if isinstance(address, Mailbox) else parse_forward_path(address)
-        render_path(path)
+        path = _forward_path(address) if isinstance(address, str) else _checked(address)
     except AddressError as error:
         raise LocalProtocolError(f"recipient: {error}") from None
+    if notify is None and orcpt is None:
+        return Recipient(path)
     values: list[object] = []
     if notify is not None:
         values.append(_notify(notify))
@@ -74,11 +99,9 @@ def _sender(sender: str | Mailbox | None) -> ReversePath:
     if sender is None or sender == "":
         return None
     try:
-        path = sender if isinstance(sender, Mailbox) else Mailbox.parse(sender)
-        render_path(path)
+        return _mailbox(sender) if isinstance(sender, str) else _checked(sender)
     except AddressError as error:
         raise LocalProtocolError(f"sender: {error}") from None
-    return path
 
 
 def envelope(
@@ -106,7 +129,7 @@ def envelope(
     paths = tuple(
         given if isinstance(given, Recipient) else recipient(given, notify=notify) for given in recipients
     )
-    return Envelope(_sender(sender), Parameters(values), paths)
+    return Envelope(_sender(sender), Parameters(values) if values else NO_PARAMETERS, paths)
 
 
 def takes_eight_bit(capabilities: Capabilities) -> bool:
@@ -141,11 +164,9 @@ class Measure:
     """What can be told of a whole message before it is sent."""
 
     size: int
-    """Octets after newlines are normalised."""
+    """Octets after newlines are normalised; an estimate [RFC1870-6a]."""
     eight_bit: bool
-    bare_newline: bool
 
 
 def measure(message: bytes) -> Measure:
-    size, bare = normalised_size(message)
-    return Measure(size, not message.isascii(), bare)
+    return Measure(expected_size(message), not message.isascii())

@@ -25,8 +25,9 @@ binding.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Final
+
+import attrs
 
 from ehlo._events import TLSInfo
 from ehlo.sasl import Identity, ServerMechanisms, standard_mechanisms
@@ -49,7 +50,19 @@ HOOKS: Final = (
     "on_quit",
 )
 
-Hooks = Mapping[str, Callable[..., Any]]
+
+@attrs.frozen
+class Hooks:
+    """The methods of a handler that a server calls, by name."""
+
+    methods: Mapping[str, Callable[..., Any]]
+    names: frozenset[str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "names", frozenset(self.methods))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
 
 
 def hooks_of(handler: object) -> Hooks:
@@ -57,8 +70,7 @@ def hooks_of(handler: object) -> Hooks:
     for name in dir(handler):
         if name.startswith("on_") and name not in HOOKS:
             raise TypeError(f"{type(handler).__name__}.{name} is no hook of a server")
-    found = {name: getattr(handler, name) for name in HOOKS if callable(getattr(handler, name, None))}
-    return MappingProxyType(found)
+    return Hooks({name: getattr(handler, name) for name in HOOKS if callable(getattr(handler, name, None))})
 
 
 def mechanisms_of(

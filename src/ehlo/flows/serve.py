@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import Any, Final, assert_never
 
@@ -35,13 +35,14 @@ from ehlo._events import (
     VrfyReceived,
     Wait,
 )
-from ehlo.flows.actions import Ask, Close, Flow, Receive, Send, Shutdown, StartTLS
+from ehlo.flows.actions import Ask, Close, Exchange, Flow, Receive, Send, Shutdown, StartTLS
 from ehlo.flows.handler import Hooks, Session
 from ehlo.sasl import Authorize, FetchSecret, VerifyPassword
 from ehlo.server import ServerConnection
 from ehlo.wire.reply import Reply
 
 _LINGER: Final = 2.0
+_JOINED: Final = 4 * 1024 * 1024
 _Question = Callable[[], Any]
 
 
@@ -49,12 +50,7 @@ def serve(
     conn: ServerConnection, hooks: Hooks, *, peer: str | None = None, implicit_tls: bool = False
 ) -> Flow[None]:
     """Serve one connection to its end. Never raises for what the peer or the handler does."""
-    session = Session(conn, peer)
-    server = _Server(conn, hooks, session)
-    if implicit_tls:
-        yield from server.handshake()
-    yield from server.run()
-    yield from server.finish()
+    return _Server(conn, hooks, Session(conn, peer)).run(implicit_tls=implicit_tls)
 
 
 # The events that one hook decides, and what it is told.
@@ -68,59 +64,63 @@ _DECISIONS: Final[dict[type[object], tuple[str, Callable[[Any], tuple[object, ..
 }
 
 
+@lru_cache(maxsize=64)
+def _undecided(names: frozenset[str]) -> frozenset[type[object]]:
+    """The events that no hook decides: they are accepted."""
+    return frozenset(kind for kind, (hook, _) in _DECISIONS.items() if hook not in names)
+
+
 class _Server:
     """The flow's own state: the collected message."""
+
+    __slots__ = ("_body_failed", "_conn", "_content", "_hooks", "_last", "_pieces", "_session", "_size")
 
     def __init__(self, conn: ServerConnection, hooks: Hooks, session: Session) -> None:
         self._conn = conn
         self._hooks = hooks
         self._session = session
         self._last = b""
-        self._collects = "on_body" not in hooks
         self._start_body()
 
-    def run(self) -> Flow[None]:
-        conn, hooks = self._conn, self._hooks
+    def run(self, *, implicit_tls: bool) -> Flow[None]:
+        conn = self._conn
+        undecided = _undecided(self._hooks.names)
+        collects = "on_body" not in self._hooks
+        if implicit_tls:
+            yield from self._handshake()
         while True:
             try:
                 event = conn.next_event()
             except RemoteProtocolError as error:
                 self._hint(error)
                 continue
-            if event is NEED_DATA:
-                yield from self._exchange()
-            elif (decision := _DECISIONS.get(type(event))) is not None and decision[0] not in hooks:
+            if type(event) in undecided:
                 conn.accept()
-            elif self._collects and isinstance(event, BodyChunk):
-                self._content.write(event.data)
+            elif event is NEED_DATA:
+                # One wait: for the client to read what was said, and to say the next thing.
+                data, deadline = conn.data_to_send(), conn.deadline
+                try:
+                    conn.receive_data((yield Exchange(data, deadline) if data else Receive(deadline)))
+                except TimeoutError:
+                    conn.close(replies.TIMED_OUT)
+                except OSError:
+                    conn.close(None)
+                except Shutdown:
+                    # [RFC5321-3.8b] in any state, also in the middle of data.
+                    conn.close(replies.SHUTTING_DOWN)
+            elif collects and isinstance(event, BodyChunk):
+                self._keep(event.data)
             elif isinstance(event, ConnectionClosed):
-                return
+                break
             elif not isinstance(event, Pause):
                 yield from self._handle(event)
+        yield from self._finish()
 
     def _hint(self, error: RemoteProtocolError) -> None:
         if error.reply_hint is not None:
             self._last = error.reply_hint.render()
 
-    def _exchange(self) -> Flow[None]:
-        """Send what is queued, wait for more."""
-        conn = self._conn
-        # One wait: for the client to read what was said, and to say the next thing.
-        deadline = conn.deadline
-        try:
-            data = conn.data_to_send()
-            if data:
-                yield Send(data, deadline)
-            conn.receive_data((yield Receive(deadline)))
-        except TimeoutError:
-            conn.close(replies.TIMED_OUT)
-        except OSError:
-            conn.close(None)
-        except Shutdown:
-            # [RFC5321-3.8b] in any state, also in the middle of data.
-            conn.close(replies.SHUTTING_DOWN)
-
-    def handshake(self) -> Flow[None]:
+    def _handshake(self) -> Flow[None]:
         conn = self._conn
         try:
             data = conn.data_to_send()
@@ -132,7 +132,7 @@ class _Server:
         else:
             conn.start_tls_done(info)
 
-    def finish(self) -> Flow[None]:
+    def _finish(self) -> Flow[None]:
         data = self._conn.data_to_send() + self._last
         try:
             if data:
@@ -159,7 +159,7 @@ class _Server:
                 yield from self._auth(event)
             case TlsRequested():
                 self._conn.accept()
-                yield from self.handshake()
+                yield from self._handshake()
             case TransactionReset():
                 self._start_body()
                 yield from self._tell("on_reset")
@@ -175,7 +175,7 @@ class _Server:
                 assert_never(event)
 
     def _question(self, hook: str, *arguments: object) -> _Question | None:
-        method = self._hooks.get(hook)
+        method = self._hooks.methods.get(hook)
         return None if method is None else partial(method, self._session, *arguments)
 
     def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:
@@ -218,7 +218,7 @@ class _Server:
     def _body(self, data: bytes) -> Flow[None]:
         question = self._question("on_body", data)
         if question is None:
-            self._content.write(data)
+            self._keep(data)
             return
         try:
             yield Ask(question)
@@ -229,7 +229,8 @@ class _Server:
                 self._conn.refuse_body(replies.LOCAL_ERROR)
 
     def _message(self, envelope: Envelope) -> Flow[None]:
-        content, failed = self._content.getvalue(), self._body_failed
+        content = b"".join(self._pieces) if self._content is None else self._content.getvalue()
+        failed = self._body_failed
         self._start_body()
         if failed:
             # A piece of it was lost, so none of it is there.
@@ -242,8 +243,23 @@ class _Server:
             yield from self._tell("on_reset")
 
     def _start_body(self) -> None:
-        self._content = BytesIO()
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._content: BytesIO | None = None
         self._body_failed = False
+
+    def _keep(self, data: bytes) -> None:
+        # Pieces are joined once; those of a long message are collected in one place instead, so that
+        # it is never there twice.
+        if self._content is not None:
+            self._content.write(data)
+            return
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > _JOINED:
+            self._content = BytesIO()
+            self._content.writelines(self._pieces)
+            self._pieces.clear()
 
     def _auth(self, event: AuthNeed) -> Flow[None]:
         match event.need:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from ehlo._commands import Command, Data, EndOfData, Mail, Rcpt, Rset
+from ehlo._commands import Command, Data, EndOfData, Mail, Rcpt, Rset, Verb
 from ehlo._errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, SubmissionFailed
 from ehlo._events import (
     BodyWanted,
@@ -25,8 +25,8 @@ from ehlo._events import (
 )
 from ehlo._state import State
 from ehlo.client import ClientConnection
-from ehlo.extensions import EIGHT_BIT_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size
-from ehlo.flows._drive import event, flush, guarded
+from ehlo.extensions import NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size
+from ehlo.flows._drive import event, expected, guarded, turn
 from ehlo.flows.actions import Close, Flow, Poll, ReadBody, Receive, Send
 from ehlo.flows.results import Outcome, SubmissionResult
 from ehlo.wire.reply import Reply
@@ -37,9 +37,11 @@ PIECE = 65536
 
 @attrs.frozen(kw_only=True)
 class Submission:
-    """One message to submit; its octets come through `ReadBody`."""
+    """One message to submit."""
 
     envelope: Envelope
+    content: bytes | None = attrs.field(default=None, repr=False)
+    """The octets; None: they come through `ReadBody`."""
     size: int | None = None
     """Octets after newlines are normalised, where known; an estimate will do [RFC1870-6a]."""
     eight_bit: bool | None = None
@@ -56,29 +58,29 @@ class _Answers:
     rcpts: list[Reply] = attrs.Factory(list)
     data: Reply | None = None
     body_wanted: bool = False
-
-    @property
-    def any_accepted(self) -> bool:
-        sender = self.mail is not None and self.mail.is_success
-        return sender and any(reply.is_success for reply in self.rcpts)
+    recipients: int = 0
+    """How many were accepted."""
 
     def take(self, found: ClientEvent) -> None:
         if isinstance(found, ReplyReceived):
-            command, reply = found.command, found.reply
-            if isinstance(command, Rcpt):
+            verb, reply = found.command.verb, found.reply
+            if verb is Verb.RCPT:
                 self.rcpts.append(reply)
-                return
-            if isinstance(command, Mail):
+                self.recipients += reply.code < 300
+            elif verb is Verb.MAIL:
                 self.mail = reply
-                return
-            if isinstance(command, Data):
+            else:
                 self.data = reply
-                return
         elif isinstance(found, BodyWanted):
             self.data = found.reply
             self.body_wanted = True
-            return
-        raise ConnectionFailed("the server answered out of turn")
+        else:
+            expected(found)
+            raise ConnectionFailed("the server answered out of turn")
+
+    @property
+    def any_accepted(self) -> bool:
+        return self.recipients > 0 and self.mail is not None and self.mail.code < 300
 
 
 def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionResult]:
@@ -111,7 +113,7 @@ def _submit(
     answers = yield from (_pipelined if in_one_flight else _lock_step)(conn, mail, rcpts)
     final: Reply | None = None
     if answers.body_wanted:
-        final = yield from _body(conn, send=answers.any_accepted)
+        final = yield from _body(conn, submission.content, send=answers.any_accepted)
     elif conn.state in (State.MAIL, State.RCPT):
         # [RFC2920-3.1d] no message will follow: take the sender back.
         conn.send(Rset())
@@ -119,7 +121,7 @@ def _submit(
     if conn.state is State.CLOSED:
         yield Close()
     result = _result(submission.envelope.recipients, answers, final, dropped)
-    if not result.accepted:
+    if final is None or not final.is_success or not answers.any_accepted:
         decisive = final or next((o.reply for o in result.outcomes if o.reply), None)
         raise SubmissionFailed(f"no recipient was accepted: {decisive}", result, reply=decisive)
     return result
@@ -130,25 +132,27 @@ def _submit(
 
 def _commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
     envelope = submission.envelope
-    capabilities = conn.capabilities
-    mail_values = list(envelope.parameters)
-    if submission.eight_bit is not False and envelope.parameters.get(Body) is None:
-        if capabilities.supports(EIGHT_BIT_MIME):
-            mail_values.append(Body.EIGHT_BIT_MIME)
+    given = envelope.parameters
+    offered = conn.writable.mail
+    values: list[object] = []
+    size = submission.size
+    if size is not None and Size in offered and given.get(Size) is None:
+        _check_size(conn, size)
+        values.append(Size(size))
+    if submission.eight_bit is not False and given.get(Body) is None:
+        if Body in offered:
+            values.append(Body.EIGHT_BIT_MIME)
         elif submission.eight_bit:
             # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.
             raise LocalProtocolError("the message has octets over 127 and the server lacks 8BITMIME")
-    size = submission.size
-    if size is not None and capabilities.supports(SIZE) and envelope.parameters.get(Size) is None:
-        _check_size(conn, size)
-        mail_values.append(Size(size))
+    values.extend(given)
     dropped: dict[str, None] = {}
-    mail_parameters = _offered(conn, mail_values, "mail", dropped)
+    mail = Mail(envelope.reverse_path, _offered(conn, values, "mail", dropped))
     rcpts = [
         Rcpt(recipient.path, _offered(conn, recipient.parameters, "rcpt", dropped))
         for recipient in envelope.recipients
     ]
-    return Mail(envelope.reverse_path, mail_parameters), rcpts, tuple(dropped)
+    return mail, rcpts, tuple(dropped)
 
 
 def _check_size(conn: ClientConnection, size: int) -> None:
@@ -161,23 +165,23 @@ def _offered(
     conn: ClientConnection, values: list[object] | Parameters, command: str, dropped: dict[str, None]
 ) -> Parameters:
     """The values whose extension the server offers; the keywords of the others go to `dropped`."""
-    if not values:
+    if values is NO_PARAMETERS or not values:
         return NO_PARAMETERS
+    offered = conn.writable.mail if command == "mail" else conn.writable.rcpt
     keep = []
     for value in values:
-        keyword, extension = _home(conn.extensions, value, command)
-        if extension.keyword in conn.capabilities:
+        if type(value) in offered:
             keep.append(value)
         else:
-            dropped[keyword] = None
+            dropped[_keyword(conn.extensions, value, command)] = None
     return Parameters(keep)
 
 
-def _home(extensions: Sequence[Extension], value: object, command: str) -> tuple[str, Extension]:
+def _keyword(extensions: Sequence[Extension], value: object, command: str) -> str:
     for extension in extensions:
         for param in extension.mail if command == "mail" else extension.rcpt:
             if isinstance(value, param.type):
-                return param.keyword, extension
+                return param.keyword
     raise LocalProtocolError(f"{type(value).__name__} is no parameter of {command.upper()}")
 
 
@@ -203,13 +207,16 @@ def _pipelined(conn: ClientConnection, mail: Mail, rcpts: Sequence[Rcpt]) -> Flo
     commands: list[Command] = [mail, *rcpts, Data()]
     window = conn.limits.pipeline
     for start in range(0, len(commands), window):
-        for command in commands[start : start + window]:
-            if isinstance(command, Data) and not conn.in_flight and conn.state is not State.RCPT:
-                break
-            conn.send(command)
-        yield from flush(conn)
+        group = commands[start : start + window]
+        if isinstance(group[0], Data) and conn.state is not State.RCPT:
+            break
+        conn.send(*group)
         while conn.in_flight:
-            answers.take((yield from event(conn)))
+            found = conn.next_event()
+            if isinstance(found, Pause):
+                conn.receive_data((yield turn(conn)))
+                continue
+            answers.take(found)
             if conn.state is State.CLOSED:
                 return answers
         if conn.state not in (State.MAIL, State.RCPT):
@@ -220,7 +227,7 @@ def _pipelined(conn: ClientConnection, mail: Mail, rcpts: Sequence[Rcpt]) -> Flo
 # ---- the body ----
 
 
-def _body(conn: ClientConnection, *, send: bool) -> Flow[Reply | None]:
+def _body(conn: ClientConnection, content: bytes | None, *, send: bool) -> Flow[Reply | None]:
     """The final reply, None when there was nobody to send to."""
     if not send:
         # [RFC2920-3.1d] 354 although nobody was accepted: a lone dot, whose outcome is no delivery.
@@ -228,12 +235,12 @@ def _body(conn: ClientConnection, *, send: bool) -> Flow[Reply | None]:
         yield from _whatever_comes(conn)
         return None
     try:
-        yield from _stream(conn)
+        yield from _stream(conn, content)
+        found = yield from event(conn)
     except TimeoutError:
         raise
     except OSError as error:
         raise (yield from _last_words(conn, error)) from error
-    found = yield from event(conn)
     if not isinstance(found, ReplyReceived) or not isinstance(found.command, EndOfData):
         raise ConnectionFailed("the server answered out of turn")
     return found.reply
@@ -256,6 +263,33 @@ class _Unreadable(Exception):
         self.error = error
 
 
+def _stream(conn: ClientConnection, content: bytes | None) -> Flow[None]:
+    """All of the body; what is queued last leaves in one write with the end of the data."""
+    if content is None:
+        yield from _stream_source(conn)
+    else:
+        for start in range(0, len(content), PIECE):
+            if start:
+                yield from _send_block(conn)
+                yield from _look(conn)
+            conn.send_body(content[start : start + PIECE])
+        yield from _look(conn)
+    conn.end_body()
+
+
+def _stream_source(conn: ClientConnection) -> Flow[None]:
+    piece = yield from _read(conn)
+    while piece:
+        conn.send_body(piece)
+        # A short piece waits for the one behind it: it is mostly the last. A whole one is sent while
+        # the next is fetched.
+        if len(piece) >= PIECE:
+            yield from _send_block(conn)
+        piece = yield from _read(conn)
+        if piece:
+            yield from _send_block(conn)
+
+
 def _read(conn: ClientConnection) -> Flow[bytes]:
     try:
         piece: bytes = yield ReadBody(PIECE)
@@ -263,32 +297,22 @@ def _read(conn: ClientConnection) -> Flow[bytes]:
         # Ending the data here would deliver half of the message.
         yield Close()
         raise _Unreadable(error) from error
-    early: bytes | None = yield Poll()
-    if early is not None:
-        # A refusal in the middle is the last word; a success would be none to this message, which has
-        # not ended yet. Both end the session.
-        conn.receive_data(early)
-        found = conn.next_event()
-        if isinstance(found, Disconnecting):
-            raise ConnectionFailed(f"the server ended the session: {found.reply}", reply=found.reply)
-        if not isinstance(found, Pause):
-            raise ConnectionFailed("the server closed the connection in the middle of the message")
+    yield from _look(conn)
     return piece
 
 
-def _stream(conn: ClientConnection) -> Flow[None]:
-    piece = yield from _read(conn)
-    while piece:
-        conn.send_body(piece)
-        # A short piece waits for the one behind it: it is mostly the last, and then leaves in one write
-        # with the end of the data. A whole one is sent while the next is fetched.
-        if len(piece) >= PIECE:
-            yield from _send_block(conn)
-        piece = yield from _read(conn)
-        if piece:
-            yield from _send_block(conn)
-    conn.end_body()
-    yield Send(conn.data_to_send(), Deadline(Wait.BLOCK, conn.limits.block_timeout), and_receive=True)
+def _look(conn: ClientConnection) -> Flow[None]:
+    """A refusal in the middle is the last word; a success would be none to this message, which has
+    not ended yet. Both end the session."""
+    early: bytes | None = yield Poll()
+    if early is None:
+        return
+    conn.receive_data(early)
+    found = conn.next_event()
+    if isinstance(found, Disconnecting):
+        raise ConnectionFailed(f"the server ended the session: {found.reply}", reply=found.reply)
+    if not isinstance(found, Pause):
+        raise ConnectionFailed("the server closed the connection in the middle of the message")
 
 
 def _send_block(conn: ClientConnection) -> Flow[None]:
@@ -325,6 +349,8 @@ def _result(
     recipients: Sequence[Recipient], answers: _Answers, final: Reply | None, dropped: tuple[str, ...]
 ) -> SubmissionResult:
     sender_accepted = answers.mail is not None and answers.mail.is_success
+    accepted = final is not None and final.is_success
+    decisive = final if final is not None else answers.data
     outcomes = []
     for index, recipient in enumerate(recipients):
         rcpt = answers.rcpts[index] if index < len(answers.rcpts) else None
@@ -333,6 +359,5 @@ def _result(
         elif rcpt is None or not rcpt.is_success:
             outcomes.append(Outcome(recipient.path, False, rcpt))
         else:
-            decisive = final if final is not None else answers.data
-            outcomes.append(Outcome(recipient.path, final is not None and final.is_success, decisive))
+            outcomes.append(Outcome(recipient.path, accepted, decisive))
     return SubmissionResult(tuple(outcomes), final, dropped)

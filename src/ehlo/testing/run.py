@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Final, Generic, Protocol, TypeVar, assert_never
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar, assert_never
 
 from ehlo._events import TLSInfo
-from ehlo.flows import Action, Ask, Close, Flow, Poll, ReadBody, Receive, Send, StartTLS
+from ehlo.flows import Action, Ask, Close, Exchange, Flow, Poll, ReadBody, Receive, Send, StartTLS
 
 T = TypeVar("T")
 
@@ -15,6 +15,7 @@ FAKE_TLS: Final = TLSInfo(version="TLSv1.3", cipher="X", verified=True)
 """What every handshake ends with."""
 
 _EVERYTHING: Final = 1 << 62
+_Simple: TypeAlias = Ask | Close | Poll | ReadBody | Receive | Send | StartTLS
 
 
 class Link(Protocol):
@@ -77,6 +78,10 @@ class _Runner(Generic[T]):
         if action is None:
             return False
         try:
+            if isinstance(action, Exchange):
+                self._link.send(action.data)
+                self._action = Receive(action.deadline)
+                return True
             waits, value = self._perform(action)
         except AssertionError:
             # The test's own business, and none of the flow.
@@ -98,7 +103,7 @@ class _Runner(Generic[T]):
             self._action = None
             self._error = raised
 
-    def _perform(self, action: Action) -> tuple[bool, object]:
+    def _perform(self, action: _Simple) -> tuple[bool, object]:
         match action:
             case Send(data):
                 self._link.send(data)

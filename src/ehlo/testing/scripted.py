@@ -116,6 +116,8 @@ class _Scripted:
             return data
         if self._closed:
             return b""
+        if self._broken is not None:
+            raise self._broken
         if self._steps and self._steps[0].text in _RAISED:
             error = _RAISED[self._steps.popleft().text]()
             if isinstance(error, ConnectionError):

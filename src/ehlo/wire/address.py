@@ -17,12 +17,11 @@ PATH: Final = 256
 LABEL: Final = 63
 
 _PATH = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^">])*)>(?: +(.*))?\Z', re.DOTALL)
-# What nearly every path is, in one pattern that never backtracks: a dot-string, and a domain whose
+# What nearly every mailbox is, in one pattern that never backtracks: a dot-string, and a domain whose
 # labels hold no two hyphens in a row. The bounds are looked at afterwards.
-_SIMPLE = re.compile(
-    rb"<([A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?:\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*)"
-    rb"@([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)>\Z"
-)
+_MAILBOX = rf"([{abnf.ATEXT}]+(?:\.[{abnf.ATEXT}]+)*)@([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)"
+_SIMPLE = re.compile(rf"{_MAILBOX}\Z")
+_SIMPLE_PATH = re.compile(rf"<{_MAILBOX}>\Z".encode("ascii"))
 _ROUTE = re.compile(r"@[^,:@<>\s]+(?:,@[^,:@<>\s]+)*:")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _UNQUOTE = re.compile(r"\\(.)")
@@ -49,6 +48,9 @@ class Mailbox:
     @classmethod
     def parse(cls, text: str, *, utf8: bool = False) -> Mailbox:
         """The mailbox that `text` spells exactly. Raises AddressError."""
+        found = _SIMPLE.match(text)
+        if found is not None and (simple := _if_short(*found.groups())) is not None:
+            return simple
         if text.startswith('"'):
             found = _QUOTED.match(text)
             if found is None:
@@ -128,14 +130,13 @@ def _check_literal(literal: str) -> None:
 
 def simple_path(argument: bytes, start: int) -> Mailbox | None:
     """The mailbox of `<local@domain>` from `start` to the end; None: take the long way."""
-    found = _SIMPLE.match(argument, start)
-    if found is None:
-        return None
-    local, domain = found.groups()
-    # A domain that is no longer than a label has no label that is too long.
-    if len(local) > LOCAL_PART or len(domain) > LABEL:
-        return None
-    return Mailbox(local.decode("ascii"), domain.decode("ascii"))
+    found = _SIMPLE_PATH.match(argument, start)
+    return None if found is None else _if_short(found[1].decode("ascii"), found[2].decode("ascii"))
+
+
+def _if_short(local: str, domain: str) -> Mailbox | None:
+    """The mailbox if no bound can be passed: a domain no longer than a label has no label that is."""
+    return Mailbox(local, domain) if len(local) <= LOCAL_PART and len(domain) <= LABEL else None
 
 
 def split_path(argument: str) -> tuple[str, str]:

@@ -19,27 +19,29 @@ class ReceiveBuffer:
     one feed cost more than linear time, and a feed of whole lines is not copied before it is cut.
     """
 
-    __slots__ = ("_data", "_searched", "_start")
+    __slots__ = ("_data", "_searched", "_start", "empty")
 
     def __init__(self) -> None:
         self._data: bytes | bytearray = b""
         self._start = 0
+        # Where to look for the next CRLF: never before the start.
         self._searched = 0
+        self.empty = True
+        """Nothing is held, of what was read neither: an idle connection costs no memory for it."""
 
     def __len__(self) -> int:
         return len(self._data) - self._start
 
     def feed(self, data: bytes) -> None:
-        start = self._start
-        if start == len(self._data):
+        if self.empty:
             self._data = data
-            self._start = self._searched = 0
+            self.empty = not data
             return
         if isinstance(self._data, bytearray):
-            del self._data[:start]
+            del self._data[: self._start]
         else:
-            self._data = bytearray(memoryview(self._data)[start:])
-        self._searched = max(0, self._searched - start)
+            self._data = bytearray(memoryview(self._data)[self._start :])
+        self._searched -= self._start
         self._start = 0
         self._data += data
 
@@ -48,53 +50,61 @@ class ReceiveBuffer:
 
         Raises LineTooLong when line and CRLF have, or will have, more than `limit` octets.
         """
-        start = self._start
         data = self._data
-        if start == len(data):
-            return None
-        searched = self._searched
-        end = data.find(b"\r\n", searched if searched > start else start, start + limit)
+        end = data.find(b"\r\n", self._searched)
+        start = self._start
         if end < 0:
-            if len(data) - start >= limit:
+            held = len(data) - start
+            if held >= limit:
                 raise LineTooLong
             # The last octet may be the CR of a CRLF that is still on its way.
-            self._searched = max(start, len(data) - 1)
+            self._searched = start + max(0, held - 1)
             return None
-        self._start = self._searched = end + 2
+        if end + 2 - start > limit:
+            raise LineTooLong
         line = data[start:end]
-        return line if isinstance(line, bytes) else bytes(line)
+        if end + 2 == len(data):
+            self.clear()
+        else:
+            self._start = self._searched = end + 2
+        return line if type(line) is bytes else bytes(line)
+
+    def _go_to(self, place: int) -> None:
+        """What stands before this place was read."""
+        if place == len(self._data):
+            self.clear()
+        else:
+            self._start = self._searched = place
 
     def discard_line(self) -> bool:
         """Drop octets up to and with the next CRLF; False (and all is dropped) if it has not come."""
         end = self._data.find(b"\r\n", self._start)
         if end < 0:
             # A trailing CR may be half of the CRLF that ends the line.
-            keep = len(self._data) - self._data.endswith(b"\r")
-            self._start = self._searched = max(self._start, keep)
+            self._go_to(len(self._data) - self._data.endswith(b"\r"))
             return False
-        self._start = self._searched = end + 2
+        self._go_to(end + 2)
         return True
 
     def drop(self, octets: int) -> int:
         """Throw away so many octets, or all that came when they are fewer; how many it were."""
         dropped = min(octets, len(self))
-        self._start += dropped
+        self._go_to(self._start + dropped)
         return dropped
 
     def take(self, most: int) -> bytes:
         """Up to so many octets; without a copy when that is the whole of one feed."""
-        if len(self) <= most:
-            return self.take_all()
         start = self._start
-        self._start += most
+        if len(self._data) - start <= most:
+            return self.take_all()
+        self._go_to(start + most)
         return bytes(memoryview(self._data)[start : start + most])
 
     def take_all(self) -> bytes:
         data = self._data
         if self._start or isinstance(data, bytearray):
             data = bytes(memoryview(data)[self._start :])
-        self._data = b""
-        self._start = self._searched = 0
+        self.clear()
         return data
 
     def unread(self, data: bytes) -> None:
@@ -102,16 +112,18 @@ class ReceiveBuffer:
 
         They must be the last that `take` or `take_all` gave.
         """
-        start = self._start
-        if not start:
-            self._data = data + self._data if self._data else data
-        elif self._data[start - len(data) : start] == data:
+        start = self._start - len(data)
+        if not self._start:
+            self._data = data + self._data
+            self._searched = 0
+            self.empty = not self._data
+        elif start >= 0 and self._data[start : self._start] == data:
             # They are still there: only the mark moves back.
-            self._start = start - len(data)
+            self._start = self._searched = start
         else:
             raise RuntimeError("only what was taken last can be put back")
-        self._searched = 0
 
     def clear(self) -> None:
         self._data = b""
         self._start = self._searched = 0
+        self.empty = True

@@ -20,7 +20,7 @@ from ehlo.wire.codes import CLASS_OF, EnhancedCode, ReplyClass, split_enhanced
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
 # One line is the whole of most replies. No challenge, which may be a secret, and is not remembered.
-_WHOLE = re.compile(rb"(?!334)([2-5][0-9][0-9])(?: ([^\r\n]*))?\r\n\Z")
+_WHOLE = re.compile(rb"(?!334)([2-5][0-9][0-9])(?: ([^\r\n]*))?\Z")
 _BREAK = re.compile(r"\r\n|[\r\n]")
 # Surrogates that no octet was escaped to.
 _NO_OCTET = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -143,8 +143,8 @@ def _fold(line: str, *, utf8: bool) -> list[str]:
     return parts
 
 
-# Servers say the same few things over and over: each is read once. Only whole replies of one short
-# line, and never a challenge, which may be a secret.
+# Servers say the same few things over and over: each line that is a whole reply is read once, if it is
+# short and no challenge, which may be a secret.
 _KNOWN: Final[dict[bytes, Reply]] = {}
 _KNOWN_REPLIES: Final = 256
 _KNOWN_OCTETS: Final = 128
@@ -157,7 +157,7 @@ class ReplyParser:
     reply, raises RemoteProtocolError [RFC5321-4.2.1c].
     """
 
-    __slots__ = ("_buffer", "_code", "_fresh", "_limits", "_octets", "_short", "_texts", "empty")
+    __slots__ = ("_buffer", "_code", "_limits", "_octets", "_short", "_texts", "empty")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -165,47 +165,25 @@ class ReplyParser:
         self._code = b""
         self._texts: list[bytes] = []
         self._octets = 0
-        # What came while nothing was held: mostly one reply, which then passes the buffer by.
-        self._fresh = b""
-        # What no bound can refuse.
-        self._short = min(_KNOWN_OCTETS, limits.reply_line, limits.reply_octets) if limits.reply_lines else 0
+        # What no bound can refuse, without its CRLF.
+        short = min(_KNOWN_OCTETS, limits.reply_line, limits.reply_octets)
+        self._short = short - 2 if limits.reply_lines else -1
         self.empty = True
         """Nothing is held: no octet, no line of a reply whose last line is still to come."""
 
     def feed(self, data: bytes) -> None:
-        if self.empty:
-            self._fresh = data
-            self.empty = not data
-            return
-        if self._fresh:
-            self._buffer.feed(self._fresh)
-            self._fresh = b""
-        self._buffer.feed(data)
+        if data:
+            self._buffer.feed(data)
+            self.empty = False
 
     def clear(self) -> None:
         self._buffer.clear()
-        self._fresh = b""
         self._texts = []
         self._octets = 0
         self.empty = True
 
     def next_reply(self) -> Reply | None:
         """The next complete reply, or None until more octets come. Raises RemoteProtocolError."""
-        if self.empty:
-            return None
-        fresh = self._fresh
-        if fresh:
-            self._fresh = b""
-            if len(fresh) <= self._short and (known := _KNOWN.get(fresh) or _whole(fresh)) is not None:
-                self.empty = True
-                return known
-            self._buffer.feed(fresh)
-        reply = self._read()
-        if reply is not None:
-            self.empty = not self._buffer
-        return reply
-
-    def _read(self) -> Reply | None:
         limits = self._limits
         buffer = self._buffer
         texts = self._texts
@@ -216,9 +194,10 @@ class ReplyParser:
                 raise RemoteProtocolError("reply line is too long") from None
             if line is None:
                 return None
-            if not texts and len(line) + 2 <= self._short:
-                whole = line + b"\r\n"
-                if (known := _KNOWN.get(whole) or _whole(whole)) is not None:
+            if not texts and len(line) <= self._short:
+                known = _KNOWN.get(line) or _whole(line)
+                if known is not None:
+                    self.empty = buffer.empty
                     return known
             found = _LINE.match(line)
             # [RFC5321-2.3.8a] a bare CR or LF inside the text would be a line break to others.
@@ -237,12 +216,13 @@ class ReplyParser:
             if separator != b"-":
                 self._texts = []
                 self._octets = 0
+                self.empty = buffer.empty
                 return _assemble(int(code), texts)
 
 
-def _whole(octets: bytes) -> Reply | None:
-    """The reply that these octets are, if one short line is all of it."""
-    found = _WHOLE.match(octets)
+def _whole(line: bytes) -> Reply | None:
+    """The reply that this line is, if it is all of one."""
+    found = _WHOLE.match(line)
     if found is None:
         return None
     code = int(found[1])
@@ -250,7 +230,7 @@ def _whole(octets: bytes) -> Reply | None:
     reply = Reply(code, (text,), enhanced)
     if len(_KNOWN) >= _KNOWN_REPLIES:
         _KNOWN.clear()
-    _KNOWN[octets] = reply
+    _KNOWN[line] = reply
     return reply
 
 

@@ -27,6 +27,7 @@ from ehlo.extensions import (
     Ret,
     Size,
     UnsupportedParameter,
+    by_type,
     parameter_specs,
     parse_parameters,
     render_parameters,
@@ -65,7 +66,7 @@ def test_every_value_of_every_parameter_comes_back(extension: Extension, param: 
         again = param.parse(text)
         assert again == value
         assert type(again) is param.type
-        (word,) = render_parameters(Parameters([value]), specs.values())
+        (word,) = render_parameters(Parameters([value]), by_type(specs.values()))
         assert word == f"{param.keyword}={text}"
         assert word.isprintable()
         assert " " not in word
@@ -127,7 +128,7 @@ def test_nothing() -> None:
     assert parse_parameters("  ", MAIL) == NO_PARAMETERS
     assert not NO_PARAMETERS
     assert NO_PARAMETERS.get(Size) is None
-    assert render_parameters(NO_PARAMETERS, MAIL.values()) == []
+    assert render_parameters(NO_PARAMETERS, by_type(MAIL.values())) == []
 
 
 def test_parameters_are_a_value() -> None:
@@ -146,9 +147,9 @@ def test_parameters_are_a_value() -> None:
 
 
 def test_values_of_others_are_left_out() -> None:
-    assert render_parameters(Parameters([Size(1), Notify.NEVER]), MAIL.values()) == ["SIZE=1"]
-    assert render_parameters(Parameters([Size(1), Notify.NEVER]), RCPT.values()) == ["NOTIFY=NEVER"]
-    assert render_parameters(Parameters([Size(1)]), []) == []
+    assert render_parameters(Parameters([Size(1), Notify.NEVER]), by_type(MAIL.values())) == ["SIZE=1"]
+    assert render_parameters(Parameters([Size(1), Notify.NEVER]), by_type(RCPT.values())) == ["NOTIFY=NEVER"]
+    assert render_parameters(Parameters([Size(1)]), {}) == []
 
 
 @attrs.frozen
@@ -167,7 +168,7 @@ def test_an_extension_of_an_embedder() -> None:
     extension = Extension(keyword="X-FLAG", rfc="", summary="", mail=(flag,))
     specs = parameter_specs([*MAIL.values(), *extension.mail])
     assert parse_parameters("X-Flag SIZE=1", specs) == Parameters([_Flag(), Size(1)])
-    assert render_parameters(Parameters([_Flag()]), extension.mail) == ["x-flag"]
+    assert render_parameters(Parameters([_Flag()]), by_type(extension.mail)) == ["x-flag"]
     with pytest.raises(ParameterError):
         parse_parameters("X-FLAG=1", specs)
     assert extension.offer(OfferFacts()) == ()

@@ -20,7 +20,7 @@ from ehlo import (
     TlsFailed,
     TlsMode,
 )
-from ehlo.flows import Close, Receive, Send, StartTLS, close, open_session
+from ehlo.flows import Close, Exchange, Receive, StartTLS, close, open_session
 from ehlo.testing import EXCHANGE_2003, ScriptedServer, ehlo_reply, run
 
 LOGIN = Password(USER, PASSWORD)
@@ -233,9 +233,9 @@ def test_nothing_of_value_leaves_before_tls() -> None:
     replies = iter([b"220 x\r\n", b"250-x\r\n250-AUTH PLAIN LOGIN\r\n250 STARTTLS\r\n", b"235 welcome\r\n"])
     action = next(flow)
     while not isinstance(action, StartTLS):
-        if isinstance(action, Send):
+        if isinstance(action, Exchange):
             sent += action.data
-        action = flow.send(next(replies) if isinstance(action, Receive) else None)
+        action = flow.send(next(replies))
     # The 235 did not stand in for TLS.
     assert sent == b"EHLO a.example\r\nSTARTTLS\r\n"
 
@@ -366,9 +366,9 @@ def test_tls_without_a_verified_certificate_protects_no_password() -> None:
     sent = b""
     with pytest.raises(AuthenticationFailed, match="verified certificate"):  # noqa: PT012
         while True:
-            if isinstance(action, Send):
+            if isinstance(action, Exchange):
                 sent += action.data
-            action = flow.send(next(replies) if isinstance(action, Receive) else None)
+            action = flow.send(next(replies) if isinstance(action, Exchange | Receive) else None)
     assert sent == b"EHLO a.example\r\nQUIT\r\n"
 
 
@@ -427,7 +427,7 @@ def test_a_wrong_argument_closes_the_connection(keywords: dict[str, object]) -> 
     seen: list[object] = [next(flow)]
     with pytest.raises(LocalProtocolError):  # noqa: PT012
         while True:
-            seen.append(flow.send(next(replies) if isinstance(seen[-1], Receive) else None))
+            seen.append(flow.send(next(replies) if isinstance(seen[-1], Exchange | Receive) else None))
     assert seen[-1] == Close()
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.splits import agreed, agreed_before_tail, ways
 
 from ehlo import LocalProtocolError
-from ehlo.wire.dot import DotDecoder, DotEncoder, Newlines, normalised_size
+from ehlo.wire.dot import DotDecoder, DotEncoder, Newlines, expected_size, has_bare_newline
 
 END = b"\r\n.\r\n"
 
@@ -220,7 +220,8 @@ def test_every_short_sequence_encodes_as_the_reference_does_and_comes_back() -> 
         for pieces in ([message], bytewise(message)):
             assert encode(pieces) == (octets, size, False), pieces
         assert decode([octets]) == ((normalised(message), False, False, size), b"")
-        assert normalised_size(message) == (size, has_bare(message)), message
+        assert expected_size(message) == size, message
+        assert has_bare_newline(message) == has_bare(message), message
 
 
 def has_bare(message: bytes) -> bool:
@@ -289,4 +290,12 @@ def test_a_cr_waits_for_the_next_piece() -> None:
 )
 @pytest.mark.clause("RFC1870-5a")
 def test_the_size_of_a_whole_message(message: bytes, size: int, bare: bool) -> None:
-    assert normalised_size(message) == (size, bare)
+    assert expected_size(message) == size
+    assert has_bare_newline(message) == bare
+
+
+@pytest.mark.clause("RFC1870-6a")
+def test_the_size_of_a_message_that_is_mended_late_is_an_estimate() -> None:
+    late = b"x" * 70000 + b"\n"
+    assert expected_size(late) == len(late)
+    assert expected_size(b"\n" + late) == len(late) + 3

@@ -13,7 +13,7 @@ from ehlo import Limits, Reply
 from ehlo.extensions import STANDARD, Capabilities, parameter_specs, parse_parameters
 from ehlo.wire import abnf, address, base64, codes, command, xtext
 from ehlo.wire.buffer import ReceiveBuffer
-from ehlo.wire.dot import DotDecoder, DotEncoder, normalised_size
+from ehlo.wire.dot import DotDecoder, DotEncoder, expected_size
 from ehlo.wire.lines import LineReader
 from ehlo.wire.reply import ReplyParser
 
@@ -87,7 +87,7 @@ def _encode(data: bytes) -> None:
     encoder = DotEncoder()
     encoder.encode(data)
     encoder.finish()
-    normalised_size(data)
+    expected_size(data)
 
 
 def _encode_bytewise(data: bytes) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.helpers.splits import agreed, agreed_before_tail, every_cut
 
 from ehlo import Limits, LocalProtocolError, RemoteProtocolError
-from ehlo.wire.codes import EnhancedCode, ReplyClass
+from ehlo.wire.codes import EnhancedCode, ReplyClass, split_enhanced
 from ehlo.wire.reply import _KNOWN, Reply, ReplyParser, checked_text
 
 LIMITS = Limits(reply_line=40, reply_lines=4, reply_octets=100)
@@ -20,7 +20,7 @@ SAFE_LINE = re.compile(rb"[2-5][0-9]{2}[ -][ -~]*\r\n\Z")
 
 def held(parser: ReplyParser) -> bytes:
     """The octets that wait in the parser."""
-    return parser._fresh or parser._buffer.take_all()
+    return parser._buffer.take_all()
 
 
 def parse(octets: bytes, limits: Limits | None = None) -> Reply:
@@ -488,6 +488,8 @@ def test_the_octets_of_a_reply_come_again(code: int, texts: list[bytes]) -> None
 @given(st.sampled_from(["2.0.0", "2.999.10", None]), st.lists(_PIECE, min_size=1, max_size=4))
 def test_a_written_reply_parses_to_itself(enhanced: str | None, texts: list[str]) -> None:
     reply = Reply(250, [text.lstrip(" ") for text in texts], enhanced)
+    # Text that looks like an enhanced code is one for who reads it.
+    assume(enhanced is not None or split_enhanced(250, reply.lines[0])[0] is None)
     parser = ReplyParser(Limits())
     parser.feed(reply.render(utf8=True))
     parsed = parser.next_reply()
