@@ -235,7 +235,12 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
 
     def _exchange(self, action: Exchange) -> Any:
         self._write(action.data)
-        return self._wait_for_room(action) if self._paused else self._receive(action.deadline)
+        if self._paused:
+            return self._wait_for_room(action)
+        if self._channel is None and self._unread is None and not (self._eof or self.stopping):
+            # Nothing can be there yet.
+            return self._wait(_DATA, action.deadline)
+        return self._receive(action.deadline)
 
     def _receive(self, deadline: ehlo.Deadline | None) -> Any:
         if self.stopping:

@@ -29,3 +29,10 @@ class Timed:
                 self._end = now() + deadline.seconds
             self._until = self._end
         return self._until
+
+    def _left(self, deadline: ehlo.Deadline | None, now: Callable[[], float]) -> float:
+        """How many seconds of that wait are left; never less than 0."""
+        if deadline is None or deadline is not self._deadline:
+            self._expiry(deadline, now)
+            return math.inf if deadline is None else deadline.seconds
+        return max(0.0, self._expiry(deadline, now) - now())

@@ -1,15 +1,14 @@
 """Performs the actions of flows on one socket in trio.
 
-One cancel scope lasts for as long as the flow waits for nothing but the peer: opening one for each wait
-costs more than what it waits for. When its time comes the pump looks how long there still is to wait.
-User code is awaited outside it.
+The socket is waited for, read and written directly: trio's own methods would go through its scheduler
+once more for each.
 """
 
 from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
@@ -23,6 +22,7 @@ from ehlo_io._clock import Timed
 from ehlo_io._message import Source
 from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import Channel, MakeChannel
+from ehlo_io._trio_alarm import Entry, alarm
 
 T = TypeVar("T")
 _SIZE: Final = 65536
@@ -30,43 +30,22 @@ _GOODBYE: Final = 0.1
 """Seconds that the end of TLS gets to leave; it has no room only if the peer does not read."""
 
 
-class _Ended:
-    """The flow returned this."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-class _UserCode:
-    """The flow waits for the end of this."""
-
-    __slots__ = ("answer", "hook")
-
-    def __init__(self, answer: Awaitable[Any], *, hook: bool) -> None:
-        self.answer = answer
-        self.hook = hook
-
-
 class TrioPump(Timed):
     """One connection. `run` performs a flow in the calling task."""
 
     __slots__ = (
-        "_action",
+        "_alarm",
+        "_alarm_at",
         "_channel",
-        "_left",
         "_make_channel",
         "_peer",
         "_received",
-        "_scope",
-        "_sent",
         "_sock",
         "_source",
         "_stopping",
+        "_timed_out",
         "_waits",
     )
-    _scope: trio.CancelScope
 
     def __init__(self, sock: socket.socket, make_channel: MakeChannel, peer: str | None = None) -> None:
         """`sock` must not block."""
@@ -77,29 +56,31 @@ class TrioPump(Timed):
         self._channel: Channel | None = None
         self._peer = peer
         self._source: Source | None = None
-        # The action that is not done yet, and what of it is.
-        self._action: flows.Action | None = None
-        self._sent = False
-        self._left: memoryview | None = None
         self._received: list[bytes] | None = None
+        self._alarm: Entry | None = None
+        self._alarm_at = math.inf
+        # In what an alarm, or `stop`, may end.
         self._waits = False
+        self._timed_out = False
         self._stopping = False
 
     async def run(self, flow: flows.Flow[T], source: Source | None = None) -> T:
         self._source = source
-        # What a flow that was cancelled left behind.
-        self._action = None
         value: Any = None
         error: Exception | None = None
         try:
             while True:
-                found: _Ended | _UserCode | None = None
-                with trio.CancelScope(deadline=self._until) as self._scope:
-                    found = await self._go_on(flow, value, error)
-                if isinstance(found, _Ended):
-                    result: T = found.value
-                    return result
-                value, error = await self._answer(found) if found else self._interruption()
+                action = flow.send(value) if error is None else flow.throw(error)
+                error = None
+                try:
+                    value = await (
+                        self._exchange(action) if type(action) is Exchange else self._perform(action)
+                    )
+                except Exception as raised:
+                    error = raised
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
         except Exception:
             # The flow has closed the connection itself where it is over; a refusal leaves it open.
             raise
@@ -111,52 +92,18 @@ class TrioPump(Timed):
         """Let a server's flow end when it next waits for octets, or now if it does so."""
         self._stopping = True
         if self._waits:
-            self._scope.cancel()
+            trio.lowlevel.notify_closing(self._sock)
 
     def abort(self) -> None:
         """End the connection at once."""
+        if self._alarm is not None:
+            alarm().turn_off(self._alarm)
+            self._alarm = None
         if self._sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
 
-    async def _go_on(self, flow: flows.Flow[T], value: Any, error: Exception | None) -> _Ended | _UserCode:
-        """Run the flow until it ends or waits for user code."""
-        while True:
-            action = self._action
-            if action is None or error is not None:
-                self._sent, self._left = False, None
-                try:
-                    action = flow.send(value) if error is None else flow.throw(error)
-                except StopIteration as stop:
-                    return _Ended(stop.value)
-                self._action = action
-                value = error = None
-            try:
-                value = await (self._exchange(action) if type(action) is Exchange else self._perform(action))
-            except Exception as raised:
-                error = raised
-            else:
-                self._action = None
-                if isinstance(value, _UserCode):
-                    return value
-
-    def _interruption(self) -> tuple[None, Exception | None]:
-        """The scope was cancelled: because the pump shall stop, because the time of the wait is over,
-        or because it might have been."""
-        waits, self._waits = self._waits, False
-        if waits and self._stopping:
-            return None, flows.Shutdown()
-        return None, TimeoutError() if self._until <= trio.current_time() else None
-
-    async def _answer(self, code: _UserCode) -> tuple[Any, Exception | None]:
-        try:
-            return await code.answer, None
-        except Exception as error:
-            if code.hook:
-                log_hook_failure(self._peer)
-            return None, error
-
-    # ---- actions: each can be interrupted and begun again ----
+    # ---- actions ----
 
     async def _perform(self, action: flows.Action) -> Any:
         match action:
@@ -169,50 +116,47 @@ class TrioPump(Timed):
             case Poll():
                 return self._poll()
             case Ask(question):
-                return self._ask(question)
+                return await self._ask(question)
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
-                return _user_code(self._source.read(size), hook=False)
+                return await _result(self._source.read(size))
             case StartTLS(server_hostname, deadline):
                 return await self._start_tls(server_hostname, deadline)
             case Close(linger):
                 return await self._close(linger)
 
     async def _exchange(self, action: Exchange) -> bytes:
-        if not self._sent:
-            await self._send(action.data, action.deadline, action.and_receive)
-            self._sent = True
-        data = await self._receive(action.deadline)
-        self._sent = False
-        return data
+        data = action.data if self._channel is None else self._channel.outgoing(action.data)
+        left = self._write(data)
+        if left:
+            await self._send_rest(left, action.deadline, action.and_receive)
+        return await self._receive(action.deadline)
 
     async def _send(self, data: bytes, deadline: ehlo.Deadline | None, and_receive: bool) -> None:
-        if self._left is None:
-            self._write(data if self._channel is None else self._channel.outgoing(data))
-        if self._left is not None:
-            self._bound(deadline)
-            await (self._send_and_receive() if and_receive else self._send_rest())
+        left = self._write(data if self._channel is None else self._channel.outgoing(data))
+        if left:
+            await self._send_rest(left, deadline, and_receive)
 
-    def _write(self, data: bytes) -> None:
-        """What can be written without waiting; the rest is left."""
+    def _write(self, data: bytes | memoryview) -> memoryview | None:
+        """Write what can be written without waiting; what is left."""
         try:
             sent = self._sock.send(data)
         except BlockingIOError:
             sent = 0
-        self._left = memoryview(data)[sent:] if sent < len(data) else None
+        return memoryview(data)[sent:] if sent < len(data) else None
 
-    async def _send_rest(self) -> None:
-        while self._left is not None:
-            await trio.lowlevel.wait_writable(self._sock)
-            self._write(self._left)  # type: ignore[arg-type]
-
-    async def _send_and_receive(self) -> None:
-        failure: OSError | None = None
+    async def _send_rest(
+        self, left: memoryview, deadline: ehlo.Deadline | None, and_receive: bool = False
+    ) -> None:
+        if not and_receive:
+            await self._write_all(left, deadline)
+            return
+        failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_receiving, nursery.cancel_scope)
             try:
-                await self._send_rest()
-            except OSError as error:
+                await self._write_all(left, deadline)
+            except Exception as error:
                 failure = error
             nursery.cancel_scope.cancel()
         if failure is not None:
@@ -220,17 +164,34 @@ class TrioPump(Timed):
         if sum(map(len, self._received or ())) > MAX_REPLIES:
             raise ConnectionAbortedError("the peer sends without end")
 
+    async def _write_all(self, left: memoryview, deadline: ehlo.Deadline | None) -> None:
+        unsent: memoryview | None = left
+        self._bound(deadline)
+        while unsent:
+            self._waits = True
+            try:
+                await trio.lowlevel.wait_writable(self._sock)
+            except trio.ClosedResourceError:
+                if (error := self._interruption()) is not None:
+                    raise error from None
+            finally:
+                self._waits = False
+            unsent = self._write(unsent)
+
     async def _keep_receiving(self, sending: trio.CancelScope) -> None:
         if self._received is None:
             self._received = []
         size = sum(map(len, self._received))
-        with suppress(OSError):
-            while data := await self._recv():
+        with suppress(OSError, trio.ClosedResourceError):
+            while True:
+                await trio.lowlevel.wait_readable(self._sock)
+                data = self._sock.recv(_SIZE)
                 self._received.append(data)
                 size += len(data)
                 if size > MAX_REPLIES:
                     sending.cancel()
-            self._received.append(data)
+                if not data:
+                    return
 
     async def _receive(self, deadline: ehlo.Deadline | None) -> bytes:
         channel = self._channel
@@ -246,27 +207,27 @@ class TrioPump(Timed):
         if self._stopping:
             raise flows.Shutdown
         self._bound(deadline)
-        self._waits = True
-        data = await self._recv()
-        self._waits = False
-        return data
-
-    async def _recv(self) -> bytes:
         while True:
+            self._waits = True
             try:
                 await trio.lowlevel.wait_readable(self._sock)
                 return self._sock.recv(_SIZE)
             except BlockingIOError:
-                continue
-            except (trio.ClosedResourceError, ValueError) as error:
-                raise ConnectionResetError("the connection is closed") from error
+                pass
+            except trio.ClosedResourceError:
+                if (error := self._interruption()) is not None:
+                    raise error from None
+            finally:
+                self._waits = False
 
-    def _bound(self, deadline: ehlo.Deadline | None) -> None:
-        """Let the next wait end at the deadline; the scope may end it earlier, to look."""
-        if deadline is not self._deadline:
-            self._deadline = deadline
-            self._until = math.inf if deadline is None else trio.current_time() + deadline.seconds
-        self._scope.deadline = min(self._scope.deadline, self._until)
+    def _interruption(self) -> Exception | None:
+        """Why the wait for the socket was broken off; None: it may begin again."""
+        if self._sock.fileno() < 0:
+            return ConnectionResetError("the connection is closed")
+        if self._timed_out:
+            self._timed_out = False
+            return TimeoutError()
+        return flows.Shutdown() if self._stopping else None
 
     def _poll(self) -> bytes | None:
         channel = self._channel
@@ -279,25 +240,23 @@ class TrioPump(Timed):
             return None
         return raw if channel is None else channel.incoming(raw)
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    async def _ask(self, question: Callable[[], Any]) -> Any:
         try:
             answer = question()
+            return answer if answer is None else await _result(answer)
         except Exception:
             log_hook_failure(self._peer)
             raise
-        return answer if answer is None else _user_code(answer, hook=True)
 
     async def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> ehlo.TLSInfo:
-        channel = self._channel
-        if channel is None:
-            channel = self._make_channel()
-            channel.start_tls(server_hostname)
-            self._channel = channel
-        raw = None
+        channel = self._make_channel()
+        channel.start_tls(server_hostname)
+        self._channel = channel
         try:
-            while (info := channel.handshake(raw)) is None:
+            info = channel.handshake(None)
+            while info is None:
                 await self._send_raw(channel.pending(), deadline)
-                raw = await self._raw(deadline)
+                info = channel.handshake(await self._raw(deadline))
         except OSError:
             # An alert tells the peer why.
             with suppress(OSError):
@@ -307,24 +266,48 @@ class TrioPump(Timed):
         return info
 
     async def _send_raw(self, data: bytes, deadline: ehlo.Deadline | None) -> None:
-        if data:
-            self._write(data)
-        if self._left is not None:
-            self._bound(deadline)
-            await self._send_rest()
+        left = self._write(data) if data else None
+        if left:
+            await self._send_rest(left, deadline)
 
     async def _close(self, linger: float) -> None:
         last = b"" if self._channel is None else self._channel.closing()
         if last or linger:
-            self._until = math.inf
-            self._scope.deadline = math.inf
-            with trio.move_on_after(linger or _GOODBYE), suppress(OSError):
+            with trio.move_on_after(linger or _GOODBYE), suppress(OSError, trio.ClosedResourceError):
                 await self._send_raw(last, None)
                 self._sock.shutdown(socket.SHUT_WR)
-                while linger and await self._recv():
-                    pass
+                while linger:
+                    await trio.lowlevel.wait_readable(self._sock)
+                    if not self._sock.recv(_SIZE):
+                        break
         self.abort()
 
+    # ---- deadlines ----
 
-def _user_code(answer: Any, *, hook: bool) -> Any:
-    return _UserCode(answer, hook=hook) if isawaitable(answer) else answer
+    def _bound(self, deadline: ehlo.Deadline | None) -> None:
+        """Let the next wait end at the deadline."""
+        until = self._expiry(deadline, trio.current_time)
+        if until < self._alarm_at:
+            if self._alarm is not None:
+                alarm().turn_off(self._alarm)
+            self._set_alarm(until)
+
+    def _set_alarm(self, when: float) -> None:
+        self._alarm = alarm().set(when, self)
+        self._alarm_at = when
+
+    def look(self, now: float) -> None:
+        """The alarm went off."""
+        self._alarm, self._alarm_at = None, math.inf
+        if not self._waits:
+            # User code is at work; the next wait sets another one.
+            return
+        if self._until > now:
+            self._set_alarm(self._until)
+            return
+        self._timed_out = True
+        trio.lowlevel.notify_closing(self._sock)
+
+
+async def _result(answer: Any) -> Any:
+    return await answer if isawaitable(answer) else answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from ehlo._commands import Verb
 from ehlo._events import BodyStarted, HelloReceived, MailReceived, MessageReceived, RcptReceived
 from ehlo._patience import Patience
 from ehlo._server_config import ServerConfig
@@ -42,11 +43,12 @@ def _took_message(conn: Changeable, _: MessageReceived) -> None:
     conn.patience.renew()
 
 
-EFFECTS: Final[dict[type[object], Callable[[Changeable, Any], None]]] = {
-    HelloReceived: _said_hello,
-    MailReceived: _began,
-    RcptReceived: _added,
-    BodyStarted: _body_follows,
-    MessageReceived: _took_message,
+EFFECTS: Final[dict[Verb, Callable[[Changeable, Any], None]]] = {
+    Verb.EHLO: _said_hello,
+    Verb.HELO: _said_hello,
+    Verb.MAIL: _began,
+    Verb.RCPT: _added,
+    Verb.DATA: _body_follows,
+    Verb.END_OF_DATA: _took_message,
 }
-"""By the type of the event that was accepted."""
+"""By the verb that was accepted."""

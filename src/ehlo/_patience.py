@@ -15,6 +15,9 @@ IDLE: Final = frozenset(
     {Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.MAIL}
 )
 """Verbs that may be repeated for ever without a message coming of it."""
+# Bound once: there is a wait for each command.
+_BODY, _TLS = State.BODY, State.TLS
+_BLOCK, _COMMAND = Wait.BLOCK, Wait.COMMAND
 
 
 class Patience:
@@ -47,10 +50,8 @@ class Patience:
 
 def deadline(limits: Limits, state: State) -> Deadline:
     """A new wait for what the client does next."""
-    match state:
-        case State.BODY:
-            return Deadline(Wait.BLOCK, limits.block_timeout)
-        case State.TLS:
-            return Deadline(Wait.HANDSHAKE, limits.tls_timeout)
-        case _:
-            return Deadline(Wait.COMMAND, limits.idle_timeout)
+    if state is _BODY:
+        return Deadline(_BLOCK, limits.block_timeout)
+    if state is _TLS:
+        return Deadline(Wait.HANDSHAKE, limits.tls_timeout)
+    return Deadline(_COMMAND, limits.idle_timeout)

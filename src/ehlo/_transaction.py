@@ -26,14 +26,17 @@ class Transaction:
 
     @property
     def envelope(self) -> Envelope:
-        if self._envelope is None:
-            self._envelope = Envelope(self._mail.reverse_path, self._mail.parameters, tuple(self._recipients))
-        return self._envelope
+        envelope = self._envelope
+        if envelope is None:
+            mail = self._mail
+            envelope = self._envelope = Envelope(mail.reverse_path, mail.parameters, tuple(self._recipients))
+        return envelope
 
     def add(self, rcpt: RcptReceived) -> None:
         self._envelope = None
         self._recipients.append(Recipient(rcpt.forward_path, rcpt.parameters))
 
     def start_body(self, config: ServerConfig) -> None:
-        declared = self._mail.parameters.get(Body) is Body.EIGHT_BIT_MIME
+        parameters = self._mail.parameters
+        declared = parameters is not NO_PARAMETERS and parameters.get(Body) is Body.EIGHT_BIT_MIME
         self.body = BodyReader(config.limits, config.policy, declared_8bit=declared)

@@ -151,7 +151,16 @@ class ServerConnection:
 
     def accept(self) -> None:
         """Decide the last event with the default success reply."""
-        self._decide(self._default)
+        event, verb, reply = self._undecided, self._verb, self._default
+        if event is None or self._events or verb is _AUTH_VERB:
+            raise LocalProtocolError("no decision is due")
+        accepted = reply.code < 400
+        if accepted and verb is _STARTTLS:
+            self._check_behind_tls()
+        self._undecided = None
+        self._answer(verb, reply)
+        if accepted and (effect := EFFECTS.get(verb)) is not None:
+            effect(self, event)
 
     def reject(self, reply: Reply) -> None:
         """Decide the last event with a 4yz or 5yz reply."""
@@ -162,28 +171,14 @@ class ServerConnection:
     def reply(self, reply: Reply) -> None:
         """Decide the last event. Raises LocalProtocolError for a class the command cannot have, and
         RemoteProtocolError, as `next_event` does, for plaintext that came behind STARTTLS."""
-        default = self._default
-        if reply is not default and self._undecided is not None:
-            verb = self._verb
+        default, verb = self._default, self._verb
+        if reply is not default and self._undecided is not None and verb is not _AUTH_VERB:
             if reply.code >= 400:
                 reply = self.patience.rejected(reply)
             elif reply.reply_class is not default.reply_class:
                 raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
-            reply = replies.with_enhanced(verb, reply)
-        self._decide(reply)
-
-    def _decide(self, reply: Reply) -> None:
-        event, verb = self._undecided, self._verb
-        if event is None or self._events or verb is _AUTH_VERB:
-            raise LocalProtocolError("no decision is due")
-        if verb is _STARTTLS and reply.code < 400:
-            self._check_behind_tls()
-        self._undecided = None
-        self._answer(verb, reply)
-        if reply.code < 400:
-            effect = EFFECTS.get(type(event))
-            if effect is not None:
-                effect(self, event)
+            self._default = replies.with_enhanced(verb, reply)
+        self.accept()
 
     def refuse_body(self, reply: Reply) -> None:
         """Take no more of the body that is coming; `reply` is sent at its true end."""

@@ -12,6 +12,9 @@ class Clock(Timed):
     def expiry(self, deadline: Deadline | None, now: float) -> float:
         return self._expiry(deadline, lambda: now)
 
+    def left(self, deadline: Deadline | None, now: float) -> float:
+        return self._left(deadline, lambda: now)
+
 
 def test_no_deadline_never_expires() -> None:
     assert Clock().expiry(None, 5.0) == math.inf
@@ -36,3 +39,12 @@ def test_no_deadline_between_ends_nothing() -> None:
     clock.expiry(wait, 0.0)
     clock.expiry(None, 0.5)
     assert clock.expiry(wait, 0.7) == 1.0
+
+
+def test_what_is_left() -> None:
+    clock, wait = Clock(), Deadline(Wait.BLOCK, 10.0)
+    assert clock.left(None, 0.0) == math.inf
+    assert clock.left(wait, 100.0) == 10.0
+    assert clock.left(wait, 104.0) == 6.0
+    assert clock.left(wait, 111.0) == 0.0
+    assert clock.left(Deadline(Wait.BLOCK, 10.0), 111.0) == 10.0

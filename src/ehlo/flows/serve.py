@@ -110,6 +110,8 @@ class _Server:
                     conn.close(replies.SHUTTING_DOWN)
             elif collects and isinstance(event, BodyChunk):
                 self._keep(event.data)
+            elif isinstance(event, MessageReceived):
+                yield from self._message(event.envelope)
             elif isinstance(event, ConnectionClosed):
                 break
             elif not isinstance(event, Pause):
