@@ -8,38 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from enum import Enum
 from inspect import isawaitable
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
-from ehlo_io._clock import Timed
+from ehlo_io._asyncio_link import MAX_UNREAD, AsyncioLink
 from ehlo_io._message import Source
 from ehlo_io._setup import MAX_REPLIES, log_hook_failure
-from ehlo_io._tls import Channel, MakeChannel
+from ehlo_io._tls import MakeChannel
 
 T = TypeVar("T")
-
-_SIZE = 65536
-_MAX_UNREAD = 262144
-_GOODBYE = 2.0
-"""Seconds that the last octets get to leave after a flow's end."""
-
-
-class _Shared(threading.local):
-    # One buffer for all connections of a thread: a callback copies out what it got before it returns,
-    # and asyncio's own buffer of 256 KiB for each read costs more than all the rest of a short
-    # message. Loops in other threads read at the same time, so each has its own.
-    def __init__(self) -> None:
-        self.buffer = memoryview(bytearray(_SIZE))
-
-
-_SHARED = _Shared()
 
 
 class _Wait(Enum):
@@ -81,40 +63,25 @@ class Owner(Protocol):
         """The connection is closed."""
 
 
-class AsyncioPump(asyncio.BufferedProtocol, Timed):
+class AsyncioPump(AsyncioLink):
     """One connection. Several flows may run on it, one after the other."""
 
     __slots__ = (
-        "_buffer",
-        "_channel",
         "_done",
-        "_eof",
         "_exchanging",
         "_flow",
-        "_loop",
-        "_lost",
         "_make_channel",
         "_owner",
-        "_paused",
         "_source",
         "_task",
-        "_timer",
-        "_transport",
-        "_unread",
         "_waits",
-        "peer",
         "stopping",
     )
-    _transport: asyncio.Transport
 
     def __init__(self, make_channel: MakeChannel, owner: Owner | None = None) -> None:
-        Timed.__init__(self)
+        super().__init__()
         self._make_channel = make_channel
         self._owner = owner
-        self._loop = asyncio.get_running_loop()
-        self._buffer = _SHARED.buffer
-        # None while the octets are those of the transport.
-        self._channel: Channel | None = None
         self._flow: flows.Flow[Any] | None = None
         self._source: Source | None = None
         self._done: asyncio.Future[Any] | None = None
@@ -122,14 +89,7 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
         self._waits = _NOTHING
         # What waits for room: its second half is still to come.
         self._exchanging: Send | Exchange | None = None
-        self._unread: bytearray | None = None
-        self._eof = False
-        self._lost: OSError | None = None
-        self._paused = False
-        # One lazy timer: when it fires, it looks how long there still is to wait.
-        self._timer: asyncio.TimerHandle | None = None
         self.stopping = False
-        self.peer: str | None = None
 
     # ---- flows ----
 
@@ -167,11 +127,6 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
     def over(self) -> bool:
         """No flow runs, and the connection is closed."""
         return self._flow is None and self._lost is not None
-
-    @property
-    def local_address(self) -> str:
-        name = self._transport.get_extra_info("sockname")
-        return str(name[0]) if name else ""
 
     def _step(self, value: Any = None, error: BaseException | None = None) -> None:
         """Run the flow until it waits for something."""
@@ -253,36 +208,11 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
         # A transport whose write failed is closing: `connection_lost` is on its way.
         return self._wait_for_room(action) if self._paused or self._transport.is_closing() else None
 
-    def _write(self, data: bytes) -> None:
-        if self._lost is not None:
-            raise self._lost
-        channel = self._channel
-        self._transport.write(data if channel is None else channel.outgoing(data))
-
     def _wait_for_room(self, action: Send | Exchange) -> _Later:
         self._exchanging = action
         if action.and_receive:
             self._transport.resume_reading()
         return self._wait(_ROOM, action.deadline)
-
-    def _arrived(self) -> bytes | None:
-        """The flow's octets, b"" at the end of the stream, None when nothing is there."""
-        channel = self._channel
-        data = None if channel is None else channel.buffered()
-        while data is None and (raw := self._next_unread()) is not None:
-            data = raw if channel is None else channel.incoming(raw)
-        return data
-
-    def _next_unread(self) -> bytes | None:
-        unread = self._unread
-        if unread is not None:
-            self._unread = None
-            if len(unread) > _MAX_UNREAD:
-                self._transport.resume_reading()
-            return bytes(unread)
-        if self._lost is not None:
-            raise self._lost
-        return b"" if self._eof else None
 
     def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> Any:
         channel = self._make_channel()
@@ -292,17 +222,6 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
         while info is None and (raw := self._next_unread()) is not None:
             info = self._handshake(channel, raw)
         return self._wait(_HANDSHAKE, deadline) if info is None else info
-
-    def _handshake(self, channel: Channel, raw: bytes | None) -> ehlo.TLSInfo | None:
-        try:
-            return channel.handshake(raw)
-        finally:
-            # An alert tells the peer why, a last flight ends the handshake.
-            self._write_raw(channel.pending())
-
-    def _write_raw(self, data: bytes) -> None:
-        if data and self._lost is None:
-            self._transport.write(data)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         try:
@@ -357,37 +276,21 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
         self._end_transport()
         return None
 
-    def _end_transport(self) -> None:
-        transport = self._transport
-        self._cancel_timer()
-        transport.close()
-        if transport.get_write_buffer_size():
-            self._timer = self._loop.call_later(_GOODBYE, transport.abort)
-
     # ---- deadlines ----
 
     def _wait(self, what: _Wait, deadline: ehlo.Deadline | None) -> _Later:
         self._waits = what
         timer, until = self._timer, self._expiry(deadline, self._loop.time)
         if until < math.inf and (timer is None or timer.when() > until):
-            self._arm(until)
+            self._arm(until, self._timer_fired)
         return _LATER
-
-    def _arm(self, when: float) -> None:
-        self._cancel_timer()
-        self._timer = self._loop.call_at(when, self._timer_fired)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _timer_fired(self) -> None:
         self._timer = None
         if self._waits is _NOTHING or self._waits is _CODE or self._until == math.inf:
             return
         if self._until > self._loop.time():
-            self._arm(self._until)
+            self._arm(self._until, self._timer_fired)
         elif self._waits is _END:
             self._transport.abort()
         else:
@@ -396,15 +299,9 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
     # ---- the transport ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes.
-        self._transport = cast(asyncio.Transport, transport)
-        name = transport.get_extra_info("peername")
-        self.peer = str(name[0]) if name else None
+        super().connection_made(transport)
         if self._owner is not None:
             self._owner.made(self)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._waits is _DATA and self._channel is None:
@@ -424,7 +321,7 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
         if self._waits is _ROOM and action is not None and action.and_receive:
             if size > MAX_REPLIES:
                 self._step(error=ConnectionAbortedError("the peer sends without end"))
-        elif size > _MAX_UNREAD:
+        elif size > MAX_UNREAD:
             self._transport.pause_reading()
 
     def _resume(self) -> None:
@@ -464,19 +361,6 @@ class AsyncioPump(asyncio.BufferedProtocol, Timed):
             self._step()
         if self._owner is not None:
             self._owner.gone(self)
-
-    def _rescue(self) -> None:
-        """A write that fails ends asyncio's reading, although a server's last words may be there."""
-        sock = self._transport.get_extra_info("socket")
-        found = self._unread or bytearray()
-        # What stands for a socket in another event loop may not have this one.
-        with suppress(OSError, TypeError, AttributeError), sock.dup() as rest:
-            while len(found) < _MAX_UNREAD and (data := rest.recv(_SIZE)):
-                found += data
-        self._unread = found or None
-
-    def pause_writing(self) -> None:
-        self._paused = True
 
     def resume_writing(self) -> None:
         self._paused = False

@@ -214,8 +214,8 @@ Plain: TypeAlias = tuple[Verb, MailReceived | RcptReceived | None, Reply]
 def plain_command(config: ServerConfig, line: bytes) -> Plain | None:
     """What a MAIL or RCPT without parameters, or DATA, says when nothing is wrong with it.
 
-    Look in `config.remembered` first. Nearly all commands of a session are one of the three, and sessions repeat themselves: they are
-    told at a glance. None for all others: they take the long way, which gives the same.
+    Look in `config.remembered` first: nearly all commands of a session are one of the three, and
+    sessions repeat themselves. None for all others: they take the long way, which gives the same.
     """
     found = _read_plain(config, line) if len(line) <= _PLAIN_LENGTH else None
     if found is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ehlo._body import BodyReader
 from ehlo._events import Envelope, MailReceived, RcptReceived, Recipient
 from ehlo._server_config import ServerConfig
@@ -40,3 +42,7 @@ class Transaction:
         parameters = self._mail.parameters
         declared = parameters is not NO_PARAMETERS and parameters.get(Body) is Body.EIGHT_BIT_MIME
         self.body = BodyReader(config.limits, config.policy, declared_8bit=declared)
+
+
+NO_TRANSACTION: Final = Transaction()
+"""Before the first one. It has no sender and is never changed: RCPT comes after MAIL."""

@@ -25,10 +25,8 @@ from ehlo._events import (
     BodyChunk,
     ConnectionClosed,
     ConnectionOpened,
-    Deadline,
     MessageReceived,
     Pause,
-    QuitReceived,
     ServerEvent,
     TLSInfo,
     TransactionReset,
@@ -36,13 +34,14 @@ from ehlo._events import (
 from ehlo._exchange import AuthDialogue, Turn
 from ehlo._intake import INTAKE, chunk_size, plain_command, take_plain
 from ehlo._order import out_of_order, settled, unknown_command
-from ehlo._patience import IDLE, Patience, deadline
+from ehlo._patience import IDLE
 from ehlo._server_config import ServerConfig
-from ehlo._state import AGREED, ALLOWED, IN_TRANSACTION, State, advance
-from ehlo._transaction import Transaction
-from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
+from ehlo._speaker import Speaker
+from ehlo._state import ALLOWED, State, advance
+from ehlo._transaction import NO_TRANSACTION
+from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
 from ehlo.sasl import Identity
-from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
+from ehlo.wire.buffer import LineTooLong
 from ehlo.wire.command import has_control, split_line
 from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
 from ehlo.wire.reply import Reply
@@ -56,31 +55,39 @@ _PIECE: Final = 65536  # What stands behind a body in a large feed is not copied
 _AUTH_VERB, _STARTTLS, _END_OF_DATA = Verb.AUTH, Verb.STARTTLS, Verb.END_OF_DATA
 
 
-class ServerConnection:
+class ServerConnection(Speaker):
     """One connection in the server role.
 
     `identity` is asserted from outside: by the network, a client certificate [RFC4409-3.3a]. It holds
     through STARTTLS, for the client did not say it, and leaves AUTH open.
     """
 
+    __slots__ = (
+        "_auth",
+        "_default",
+        "_eof",
+        "_lines",
+        "_settled",
+        "_verb",
+        "asserted",
+        "client_name",
+        "extended",
+        "identity",
+        "tls",
+        "tls_refused",
+        "transaction",
+    )
+
     def __init__(
         self, config: ServerConfig, *, identity: Identity | None = None, trace: Trace | None = None
     ) -> None:
-        self.config = config
-        self._trace = trace
-        self._buffer = ReceiveBuffer()
-        self._lines = LineReader(self._buffer, config.limits.overlong_line)
-        self._out: list[bytes] = []
-        self._events: list[ServerEvent] = []
-        self._state = _GREETING
-        self._undecided: ServerEvent | None = None
+        super().__init__(config, trace)
         self._verb = Verb.CONNECT
         self._default = replies.NOOP_OK
         self._eof = False
-        # The wait that goes on; None when something was completed, and a new one begins.
-        self._wait: Deadline | None = None
-        self.patience = Patience(config.limits)
-        self._auth = AuthDialogue(config)
+        # Made when they are needed: most connections never do.
+        self._lines: LineReader | None = None
+        self._auth: AuthDialogue | None = None
         self.asserted = self.identity = identity
         """Who is authenticated, or None."""
         self.tls: TLSInfo | None = None
@@ -91,13 +98,9 @@ class ServerConnection:
         """What the client called itself in its last accepted EHLO or HELO."""
         self.extended = False
         """The last hello was EHLO."""
-        self.transaction = Transaction()
+        self.transaction = NO_TRANSACTION
         """The open transaction, or the last one."""
         self._settled = settled(self)
-
-    @property
-    def state(self) -> State:
-        return self._state
 
     def receive_data(self, data: bytes) -> None:
         """Store octets; b"" says that the peer will send no more.
@@ -116,24 +119,6 @@ class ServerConnection:
             raise LocalProtocolError("octets after the end of the stream")
         else:
             self._buffer.feed(data)
-
-    def data_to_send(self) -> bytes:
-        """The queued replies, in order; they are the caller's now."""
-        out = self._out
-        if len(out) == 1:
-            return out.pop()
-        data = b"".join(out)
-        out.clear()
-        return data
-
-    @property
-    def deadline(self) -> Deadline | None:
-        """What may be waited for, and how long; None while the application is at work."""
-        if self._undecided is not None or self._state is _CLOSED:
-            return None
-        if self._wait is None:
-            self._wait = deadline(self.config.limits, self._state)
-        return self._wait
 
     def next_event(self) -> ServerEvent | Pause:
         """The next event; NEED_DATA: receive more; PAUSED: a decision or TLS is due.
@@ -193,6 +178,7 @@ class ServerConnection:
         Raises LocalProtocolError for a value that cannot be one; the client then gets 454.
         """
         self._close_need()
+        assert self._auth is not None, "a need follows AUTH"
         try:
             turn = self._auth.answer(value)
         except LocalProtocolError:
@@ -238,57 +224,6 @@ class ServerConnection:
         if self._trace is not None:
             trace_note(self._trace, f"TLS started: {info.version} {info.cipher}")
 
-    def close(self, reply: Reply | None = replies.SHUTTING_DOWN) -> None:
-        """End the session now: queue a 421, or nothing for None, and drop an open transaction.
-
-        Use it when a deadline passes (`TIMED_OUT`), at shutdown, or when the connection broke.
-        """
-        if self._state is _CLOSED:
-            return
-        if self._state is _TLS:
-            reply = None
-        if reply is not None:
-            if reply.code != 421:
-                raise LocalProtocolError("only 421 ends a session that the client did not end")
-            self._out.append(reply.render())
-            if self._trace is not None:
-                trace_reply(self._trace, self._out[-1])
-        self._die()
-
-    def _die(self) -> None:
-        if self._state in IN_TRANSACTION:
-            self._events.append(TransactionReset())
-        self._state = _CLOSED
-        self._undecided = None
-        self._buffer.clear()
-
-    def _send(self, verb: Verb, reply: Reply) -> None:
-        """Queue the one reply to a command and walk the table."""
-        self._answer(verb, replies.with_enhanced(verb, reply))
-
-    def _answer(self, verb: Verb, reply: Reply) -> None:
-        octets = reply.render()
-        self._out.append(octets)
-        if self._trace is not None:
-            trace_reply(self._trace, octets)
-        before = self._state
-        after = AGREED[before][verb] if reply.code < 300 else advance(before, verb, reply.code)
-        if after is before:
-            return
-        if after is _CLOSED:
-            self._die()
-            if verb is Verb.QUIT:
-                self._events.append(QuitReceived())
-            return
-        self._state = after
-        if after is _READY and verb is not _END_OF_DATA and before in IN_TRANSACTION:
-            self._events.append(TransactionReset())
-
-    def _refuse(self, verb: Verb, reply: Reply) -> None:
-        """A refusal by the engine itself: counted, so that no peer can go on for ever."""
-        self._wait = None
-        self._send(verb, self.patience.refused(reply))
-
     def _ask(self, verb: Verb, event: ServerEvent, default: Reply) -> ServerEvent:
         self._undecided, self._verb, self._default = event, verb, default
         return event
@@ -316,16 +251,15 @@ class ServerConnection:
 
     def _read_command(self) -> ServerEvent | Pause | None:
         config = self.config
-        lines = self._lines
-        if lines.busy:
-            return self._no_line(lines.go_on())
+        if self._lines is not None and self._lines.busy:
+            return self._no_line(self._lines.go_on())
         buffer = self._buffer
         if buffer.empty:
             return self._end_of_input()
         try:
             line = buffer.take_line(config.line_limit)
         except LineTooLong:
-            return self._no_line(lines.overlong())
+            return self._no_line(self._line_reader().overlong())
         if line is None:
             return self._end_of_input()
         if self._trace is not None:
@@ -354,6 +288,8 @@ class ServerConnection:
         elif (refusal := out_of_order(self, verb)) is not None:
             self._refuse(verb, refusal)
         elif verb is Verb.AUTH:
+            if self._auth is None:
+                self._auth = AuthDialogue(config)
             return self._auth_turn(self._auth.command(argument, tls=self.tls is not None))
         else:
             return self._command(verb, argument)
@@ -396,19 +332,25 @@ class ServerConnection:
         size = chunk_size(argument, self.config.limits.message_size) if word == b"BDAT" else 0
         if size:
             # [RFC3030-2h] read the octets even when refusing, or they run as commands.
-            self._lines.skip(size)
+            self._line_reader().skip(size)
         else:
             # What cannot be skipped would run as commands, too: the connection ends.
             refusal = replies.BAD_CHUNK if size is None else unknown_command(self, word)
             self._refuse(Verb.NOOP, refusal)
 
+    def _line_reader(self) -> LineReader:
+        if self._lines is None:
+            self._lines = LineReader(self._buffer, self.config.limits.overlong_line)
+        return self._lines
+
     def _read_auth_line(self) -> ServerEvent | Pause | None:
-        line = self._lines.next_line(self.config.limits.auth_line)
+        line = self._line_reader().next_line(self.config.limits.auth_line)
         if isinstance(line, Framing):
             return self._no_line(line)
         if self._trace is not None:
             trace_auth_line(self._trace, line)
         self._wait = None
+        assert self._auth is not None, "a line follows AUTH"
         return self._auth_turn(self._auth.line(line))
 
     def _auth_turn(self, turn: Turn) -> ServerEvent | None:

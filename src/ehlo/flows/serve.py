@@ -73,13 +73,24 @@ def _undecided(names: frozenset[str]) -> frozenset[type[object]]:
 class _Server:
     """The flow's own state: the collected message."""
 
-    __slots__ = ("_body_failed", "_conn", "_content", "_hooks", "_last", "_pieces", "_session", "_size")
+    __slots__ = (
+        "_body_failed",
+        "_conn",
+        "_content",
+        "_hooks",
+        "_last",
+        "_pieces",
+        "_quit",
+        "_session",
+        "_size",
+    )
 
     def __init__(self, conn: ServerConnection, hooks: Hooks, session: Session) -> None:
         self._conn = conn
         self._hooks = hooks
         self._session = session
         self._last = b""
+        self._quit = False
         self._start_body()
 
     def run(self, *, implicit_tls: bool) -> Flow[None]:
@@ -141,8 +152,8 @@ class _Server:
                 yield Send(data, Deadline(Wait.REPLY, _LINGER))
         except OSError:
             pass
-        # What the client still sends must not take our last word away.
-        yield Close(linger=_LINGER if data else 0.0)
+        # What a client that did not end the session still sends must not take our last word away.
+        yield Close(_LINGER if data and not self._quit else 0.0)
 
     # ---- events ----
 
@@ -166,6 +177,7 @@ class _Server:
                 self._start_body()
                 yield from self._tell("on_reset")
             case QuitReceived():
+                self._quit = True
                 yield from self._tell("on_quit")
             case HelpReceived() | ExpnReceived():
                 self._conn.accept()
@@ -231,7 +243,7 @@ class _Server:
                 self._conn.refuse_body(replies.LOCAL_ERROR)
 
     def _message(self, envelope: Envelope) -> Flow[None]:
-        content = b"".join(self._pieces) if self._content is None else self._content.getvalue()
+        content = b"".join(self._pieces or ()) if self._content is None else self._content.getvalue()
         failed = self._body_failed
         self._start_body()
         if failed:
@@ -245,7 +257,7 @@ class _Server:
             yield from self._tell("on_reset")
 
     def _start_body(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes] | None = None
         self._size = 0
         self._content: BytesIO | None = None
         self._body_failed = False
@@ -255,13 +267,15 @@ class _Server:
         # it is never there twice.
         if self._content is not None:
             self._content.write(data)
-            return
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > _JOINED:
-            self._content = BytesIO()
-            self._content.writelines(self._pieces)
-            self._pieces.clear()
+        elif self._pieces is None:
+            self._pieces = [data]
+        else:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size > _JOINED:
+                self._content = BytesIO()
+                self._content.writelines(self._pieces)
+                self._pieces = None
 
     def _auth(self, event: AuthNeed) -> Flow[None]:
         match event.need:
