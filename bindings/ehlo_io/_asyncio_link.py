@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, cast
 
 import ehlo
-from ehlo_io._clock import Timed
+from ehlo_io._alarm import Alarm, Sleeper
 from ehlo_io._tls import Channel
 
 _SIZE: Final = 65536
 MAX_UNREAD: Final = 262144
 """Octets that are kept while nobody asks for them, before reading pauses."""
-_GOODBYE: Final = 2.0
-"""Seconds that the last octets get to leave after a flow's end."""
 
 
 class _Shared(threading.local):
@@ -30,7 +28,21 @@ class _Shared(threading.local):
 _SHARED = _Shared()
 
 
-class AsyncioLink(asyncio.BufferedProtocol, Timed):
+class AsyncioAlarm(Alarm):
+    """One for each server, and for each client."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop.time)
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+
+    def _ring_at(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._loop.call_at(when, self.ring) if when < math.inf else None
+
+
+class AsyncioLink(asyncio.BufferedProtocol, Sleeper):
     """One transport. What is done about what happens on it is the pump's business."""
 
     __slots__ = (
@@ -40,15 +52,14 @@ class AsyncioLink(asyncio.BufferedProtocol, Timed):
         "_loop",
         "_lost",
         "_paused",
-        "_timer",
         "_transport",
         "_unread",
         "peer",
     )
     _transport: asyncio.Transport
 
-    def __init__(self) -> None:
-        Timed.__init__(self)
+    def __init__(self, alarm: Alarm) -> None:
+        Sleeper.__init__(self, alarm)
         self._loop = asyncio.get_running_loop()
         self._buffer = _SHARED.buffer
         # None while the octets are those of the transport.
@@ -57,8 +68,6 @@ class AsyncioLink(asyncio.BufferedProtocol, Timed):
         self._eof = False
         self._lost: OSError | None = None
         self._paused = False
-        # One lazy timer: when it fires, it looks how long there still is to wait.
-        self._timer: asyncio.TimerHandle | None = None
         self.peer: str | None = None
 
     @property
@@ -125,21 +134,3 @@ class AsyncioLink(asyncio.BufferedProtocol, Timed):
             while len(found) < MAX_UNREAD and (data := rest.recv(_SIZE)):
                 found += data
         self._unread = found or None
-
-    def _end_transport(self) -> None:
-        transport = self._transport
-        self._cancel_timer()
-        transport.close()
-        if transport.get_write_buffer_size():
-            self._timer = self._loop.call_later(_GOODBYE, transport.abort)
-
-    # ---- the timer ----
-
-    def _arm(self, when: float, callback: Callable[[], None]) -> None:
-        self._cancel_timer()
-        self._timer = self._loop.call_at(when, callback)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

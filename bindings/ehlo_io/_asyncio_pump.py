@@ -7,7 +7,6 @@ an awaitable that is done or a deadline that passes resumes the flow where it wa
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from inspect import isawaitable
@@ -16,12 +15,17 @@ from typing import Any, Final, Protocol, TypeVar
 import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
+from ehlo_io._alarm import Alarm
 from ehlo_io._asyncio_link import MAX_UNREAD, AsyncioLink
 from ehlo_io._message import Source
 from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import MakeChannel
 
 T = TypeVar("T")
+
+
+_GOODBYE: Final = 2.0
+"""Seconds that the last octets get to leave after a flow's end."""
 
 
 class _Wait(Enum):
@@ -78,8 +82,8 @@ class AsyncioPump(AsyncioLink):
         "stopping",
     )
 
-    def __init__(self, make_channel: MakeChannel, owner: Owner | None = None) -> None:
-        super().__init__()
+    def __init__(self, make_channel: MakeChannel, alarm: Alarm, owner: Owner | None = None) -> None:
+        super().__init__(alarm)
         self._make_channel = make_channel
         self._owner = owner
         self._flow: flows.Flow[Any] | None = None
@@ -276,25 +280,25 @@ class AsyncioPump(AsyncioLink):
         self._end_transport()
         return None
 
+    def _end_transport(self) -> None:
+        transport = self._transport
+        transport.close()
+        if transport.get_write_buffer_size():
+            # What is over aborts it when that does not leave.
+            self._bound(ehlo.Deadline(ehlo.Wait.QUIT, _GOODBYE))
+
     # ---- deadlines ----
 
     def _wait(self, what: _Wait, deadline: ehlo.Deadline | None) -> _Later:
         self._waits = what
-        timer, until = self._timer, self._expiry(deadline, self._loop.time)
-        if until < math.inf and (timer is None or timer.when() > until):
-            self._arm(until, self._timer_fired)
+        self._bound(deadline)
         return _LATER
 
-    def _timer_fired(self) -> None:
-        self._timer = None
-        if self._waits is _NOTHING or self._waits is _CODE or self._until == math.inf:
-            return
-        if self._until > self._loop.time():
-            self._arm(self._until, self._timer_fired)
-        elif self._waits is _END:
-            self._transport.abort()
-        else:
+    def _time_is_over(self) -> None:
+        if self._waits in (_DATA, _ROOM, _HANDSHAKE):
             self._step(error=TimeoutError())
+        elif self._waits is _END or self._transport.is_closing():
+            self._transport.abort()
 
     # ---- the transport ----
 
@@ -349,7 +353,7 @@ class AsyncioPump(AsyncioLink):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_timer()
+        self._no_alarm()
         if exc is not None and self._owner is None and self._waits is not _END:
             self._rescue()
         self._lost = exc if isinstance(exc, OSError) else ConnectionResetError("the connection is closed")

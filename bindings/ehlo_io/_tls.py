@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -80,8 +81,9 @@ class Channel:
         certificate = tls.getpeercert(binary_form=True)
         checked = tls.context.verify_mode == ssl.CERT_REQUIRED and tls.context.check_hostname
         return ehlo.TLSInfo(
-            version=tls.version() or "",
-            cipher=cipher[0] if cipher else "",
+            # There are few of them, and many connections.
+            version=sys.intern(tls.version() or ""),
+            cipher=sys.intern(cipher[0] if cipher else ""),
             verified=checked and not self._server_side,
             peer_certificate=certificate,
             server_certificate=None if self._server_side else certificate,

@@ -6,7 +6,6 @@ once more for each.
 
 from __future__ import annotations
 
-import math
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,11 +17,10 @@ import trio
 import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
-from ehlo_io._clock import Timed
+from ehlo_io._alarm import Alarm, Sleeper
 from ehlo_io._message import Source
 from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import Channel, MakeChannel
-from ehlo_io._trio_alarm import Entry, alarm
 
 T = TypeVar("T")
 _SIZE: Final = 65536
@@ -30,12 +28,41 @@ _GOODBYE: Final = 0.1
 """Seconds that the end of TLS gets to leave; it has no room only if the peer does not read."""
 
 
-class TrioPump(Timed):
+class _TrioAlarm(Alarm):
+    """One for each run of trio, in a task of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(trio.current_time)
+        self._scope = trio.CancelScope()
+
+    def _ring_at(self, when: float) -> None:
+        self._scope.deadline = when
+
+    async def run(self) -> None:
+        while True:
+            with self._scope:
+                await trio.sleep_forever()
+            self._scope = trio.CancelScope()
+            self.ring()
+
+
+_ALARM: Final = trio.lowlevel.RunVar[_TrioAlarm | None]("ehlo_io alarm", None)
+
+
+def _alarm() -> _TrioAlarm:
+    """That of the present run."""
+    found = _ALARM.get()
+    if found is None:
+        found = _TrioAlarm()
+        _ALARM.set(found)
+        trio.lowlevel.spawn_system_task(found.run, name="ehlo_io alarm")
+    return found
+
+
+class TrioPump(Sleeper):
     """One connection. `run` performs a flow in the calling task."""
 
     __slots__ = (
-        "_alarm",
-        "_alarm_at",
         "_channel",
         "_make_channel",
         "_peer",
@@ -49,7 +76,7 @@ class TrioPump(Timed):
 
     def __init__(self, sock: socket.socket, make_channel: MakeChannel, peer: str | None = None) -> None:
         """`sock` must not block."""
-        super().__init__()
+        super().__init__(_alarm())
         self._sock = sock
         self._make_channel = make_channel
         # None while the octets are those of the socket.
@@ -57,8 +84,6 @@ class TrioPump(Timed):
         self._peer = peer
         self._source: Source | None = None
         self._received: list[bytes] | None = None
-        self._alarm: Entry | None = None
-        self._alarm_at = math.inf
         # In what an alarm, or `stop`, may end.
         self._waits = False
         self._timed_out = False
@@ -96,9 +121,7 @@ class TrioPump(Timed):
 
     def abort(self) -> None:
         """End the connection at once."""
-        if self._alarm is not None:
-            alarm().turn_off(self._alarm)
-            self._alarm = None
+        self._no_alarm()
         if self._sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
@@ -282,31 +305,10 @@ class TrioPump(Timed):
                         break
         self.abort()
 
-    # ---- deadlines ----
-
-    def _bound(self, deadline: ehlo.Deadline | None) -> None:
-        """Let the next wait end at the deadline."""
-        until = self._expiry(deadline, trio.current_time)
-        if until < self._alarm_at:
-            if self._alarm is not None:
-                alarm().turn_off(self._alarm)
-            self._set_alarm(until)
-
-    def _set_alarm(self, when: float) -> None:
-        self._alarm = alarm().set(when, self)
-        self._alarm_at = when
-
-    def look(self, now: float) -> None:
-        """The alarm went off."""
-        self._alarm, self._alarm_at = None, math.inf
-        if not self._waits:
-            # User code is at work; the next wait sets another one.
-            return
-        if self._until > now:
-            self._set_alarm(self._until)
-            return
-        self._timed_out = True
-        trio.lowlevel.notify_closing(self._sock)
+    def _time_is_over(self) -> None:
+        if self._waits:
+            self._timed_out = True
+            trio.lowlevel.notify_closing(self._sock)
 
 
 async def _result(answer: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Unpack
 
 from ehlo import flows
 from ehlo_io._async_face import Client, Connecting, no_connection
+from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._setup import (
     LOGGER,
@@ -29,7 +30,9 @@ async def _open(setup: ClientSetup) -> Client:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(setup.connect_timeout):
-            _, pump = await loop.create_connection(lambda: AsyncioPump(setup.channel), setup.host, setup.port)
+            _, pump = await loop.create_connection(
+                lambda: AsyncioPump(setup.channel, AsyncioAlarm(loop)), setup.host, setup.port
+            )
     except OSError as error:
         raise no_connection(setup, error) from error
     await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
@@ -51,12 +54,15 @@ class _Connections:
     def __init__(self, setup: ServerSetup) -> None:
         self._setup = setup
         self._make_channel = setup.channel
+        self._alarm: AsyncioAlarm | None = None
         self._open: set[AsyncioPump] = set()
         self._stopping = False
         self._ended = asyncio.Event()
 
     def pump(self) -> AsyncioPump:
-        return AsyncioPump(self._make_channel, self)
+        if self._alarm is None:
+            self._alarm = AsyncioAlarm(asyncio.get_running_loop())
+        return AsyncioPump(self._make_channel, self._alarm, self)
 
     def made(self, pump: AsyncioPump) -> None:
         if self._stopping:

@@ -38,7 +38,8 @@ class Speaker:
         self._trace = trace
         self._buffer = ReceiveBuffer()
         self._out: list[bytes] = []
-        self._events: list[ServerEvent] = []
+        # What `next_event` gives next; None for nothing.
+        self._events: list[ServerEvent] | None = None
         self._state = _GREETING
         self._undecided: ServerEvent | None = None
         # The wait that goes on; None when something was completed, and a new one begins.
@@ -83,10 +84,16 @@ class Speaker:
 
     def _die(self) -> None:
         if self._state in IN_TRANSACTION:
-            self._events.append(TransactionReset())
+            self._emit(TransactionReset())
         self._state = _CLOSED
         self._undecided = None
         self._buffer.clear()
+
+    def _emit(self, event: ServerEvent) -> None:
+        if self._events is None:
+            self._events = [event]
+        else:
+            self._events.append(event)
 
     def _send(self, verb: Verb, reply: Reply) -> None:
         """Queue the one reply to a command and walk the table."""
@@ -112,8 +119,8 @@ class Speaker:
         if after is _CLOSED:
             self._die()
             if verb is Verb.QUIT:
-                self._events.append(QuitReceived())
+                self._emit(QuitReceived())
             return
         self._state = after
         if after is _READY and verb is not _END_OF_DATA and before in IN_TRANSACTION:
-            self._events.append(TransactionReset())
+            self._emit(TransactionReset())

@@ -186,7 +186,7 @@ class ServerConnection(Speaker):
             raise
         following = self._auth_turn(turn)
         if following is not None:
-            self._events.append(following)
+            self._emit(following)
 
     def auth_refuse(self, reply: Reply = replies.AUTH_TEMPORARY) -> None:
         """End the exchange instead of answering: by default 454, the back end is down."""
@@ -387,11 +387,11 @@ class ServerConnection(Speaker):
             trace_note(self._trace, f"message data, {size} octets")
         if refusal is None:
             event = MessageReceived(self.transaction.envelope, size)
-            self._events.append(self._ask(_END_OF_DATA, event, replies.MESSAGE_OK))
+            self._emit(self._ask(_END_OF_DATA, event, replies.MESSAGE_OK))
             return
         self._send(Verb.END_OF_DATA, refusal)
         if self._state is not _CLOSED:
-            self._events.append(TransactionReset())
+            self._emit(TransactionReset())
 
 
 _Reader = Callable[[ServerConnection], ServerEvent | Pause | None]

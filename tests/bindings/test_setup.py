@@ -16,6 +16,7 @@ import ehlo
 import ehlo_io.asyncio
 import ehlo_io.blocking
 import ehlo_io.trio
+from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._setup import ClientSetup, ServerSetup
 from ehlo_io._tls import Channel
@@ -120,7 +121,8 @@ def test_loops_in_threads_share_no_buffer() -> None:
     buffers: list[memoryview] = []
 
     async def take() -> None:
-        pumps = [AsyncioPump(lambda: Channel(None, server_side=True)) for _ in range(2)]
+        alarm = AsyncioAlarm(asyncio.get_running_loop())
+        pumps = [AsyncioPump(lambda: Channel(None, server_side=True), alarm) for _ in range(2)]
         assert pumps[0].get_buffer(-1) is pumps[1].get_buffer(-1)
         buffers.append(pumps[0].get_buffer(-1))
 

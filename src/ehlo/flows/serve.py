@@ -50,7 +50,7 @@ def serve(
     conn: ServerConnection, hooks: Hooks, *, peer: str | None = None, implicit_tls: bool = False
 ) -> Flow[None]:
     """Serve one connection to its end. Never raises for what the peer or the handler does."""
-    return _Server(conn, hooks, Session(conn, peer)).run(implicit_tls=implicit_tls)
+    return _Server(conn, hooks, peer).run(implicit_tls=implicit_tls)
 
 
 # The events that one hook decides, and what it is told.
@@ -79,16 +79,19 @@ class _Server:
         "_content",
         "_hooks",
         "_last",
+        "_peer",
         "_pieces",
         "_quit",
         "_session",
         "_size",
     )
 
-    def __init__(self, conn: ServerConnection, hooks: Hooks, session: Session) -> None:
+    def __init__(self, conn: ServerConnection, hooks: Hooks, peer: str | None) -> None:
         self._conn = conn
         self._hooks = hooks
-        self._session = session
+        self._peer = peer
+        # Made for the first hook that is called.
+        self._session: Session | None = None
         self._last = b""
         self._quit = False
         self._start_body()
@@ -190,7 +193,11 @@ class _Server:
 
     def _question(self, hook: str, *arguments: object) -> _Question | None:
         method = self._hooks.methods.get(hook)
-        return None if method is None else partial(method, self._session, *arguments)
+        if method is None:
+            return None
+        if self._session is None:
+            self._session = Session(self._conn, self._peer)
+        return partial(method, self._session, *arguments)
 
     def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:
         """Whether the event was accepted."""
