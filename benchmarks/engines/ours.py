@@ -195,6 +195,6 @@ def client_flow(amount: int) -> None:
     conn = _client()
     for _ in range(amount):
         answers = iter((_OK + _OK + _GO, _OK))
-        submission = ehlo.Submission(envelope=_envelope(), content=BODY, size=len(BODY), eight_bit=False)
+        submission = ehlo.Submission(envelope=_envelope(), content=BODY)
         result = _drive(flows.submit(conn, submission), lambda: next(answers), BODY)  # noqa: B023
         assert result.accepted

@@ -33,14 +33,20 @@ class Client(ClientBase):
         Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
         accepted, ConnectionFailed or RemoteProtocolError when the session broke.
         """
-        with self._alone():
-            job = self._job(message, options)
-            return await self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
+        self._take()
+        try:
+            submission, source = self._submission(message, options)
+            return await self._pump.run(flows.submit(self._conn, submission), source)
+        finally:
+            self._busy.release()
 
     async def close(self) -> None:
         """End the session politely. Raises LocalProtocolError while another task submits."""
-        with self._alone():
+        self._take()
+        try:
             await self._pump.run(flows.close(self._conn))
+        finally:
+            self._busy.release()
 
     async def __aenter__(self) -> Self:
         return self

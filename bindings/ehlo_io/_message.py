@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
 import attrs
 
 import ehlo
-from ehlo.flows import has_bare_newline, measure
+from ehlo.flows import has_bare_newline
 
 Octets: TypeAlias = bytes | bytearray | memoryview
 Message: TypeAlias = Octets | IO[bytes] | email.message.Message | Iterable[bytes] | AsyncIterable[bytes]
@@ -41,10 +41,12 @@ class Source(Protocol):
 
 @attrs.frozen
 class Prepared:
-    """What is known of a message before it is sent: its octets, or where to read them."""
+    """What is known of a message before it is sent."""
 
     content: bytes | None
+    """All of its octets, or"""
     source: Source | None
+    """where to read them."""
     size: int | None
     eight_bit: bool | None
 
@@ -103,8 +105,7 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
         data = bytes(message)
         if refuse_bare and has_bare_newline(data):
             raise ehlo.LocalProtocolError("the message has a bare CR or LF")
-        facts = measure(data)
-        return Prepared(data, None, facts.size, facts.eight_bit)
+        return Prepared(data, None, None, None)
     if isinstance(message, email.message.Message):
         return _flatten(message, eight_bit_offered=eight_bit_offered)
     if isinstance(message, io.TextIOBase):

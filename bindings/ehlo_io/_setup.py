@@ -8,15 +8,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 import attrs
 
 import ehlo
 from ehlo import flows
-from ehlo_io._message import Message, Prepared, addresses_of, prepare
+from ehlo_io._message import Message, Source, addresses_of, prepare
 from ehlo_io._tls import Channel, client_context
 
 LOGGER = logging.getLogger("ehlo_io")
@@ -65,6 +64,9 @@ class SubmitOptions(TypedDict, total=False):
     notify: ehlo.Notify | str | Iterable[str] | None
     ret: ehlo.Ret | str | None
     envid: str | ehlo.EnvId | None
+
+
+_SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 
 
 @attrs.frozen(kw_only=True)
@@ -135,14 +137,6 @@ class ClientSetup:
         )
 
 
-@attrs.frozen
-class Job:
-    """One submission, ready to run."""
-
-    submission: ehlo.Submission
-    prepared: Prepared
-
-
 class ClientBase:
     """What a client knows of its session; the bindings add how to run a flow."""
 
@@ -151,15 +145,10 @@ class ClientBase:
         self._conn = conn
         self._busy = threading.Lock()
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _take(self) -> None:
         """One thing at a time: two flows on one connection would take each other's replies."""
         if not self._busy.acquire(blocking=False):
             raise ehlo.LocalProtocolError("the session is busy: another task or thread uses this client")
-        try:
-            yield
-        finally:
-            self._busy.release()
 
     @property
     def capabilities(self) -> ehlo.Capabilities:
@@ -170,11 +159,12 @@ class ClientBase:
     def tls(self) -> ehlo.TLSInfo | None:
         return self._conn.tls
 
-    def _job(self, message: Message, options: SubmitOptions) -> Job:
-        """Raises LocalProtocolError before anything is sent."""
-        unknown = set(options) - set(SubmitOptions.__annotations__)
-        if unknown:
-            raise TypeError(f"submit() got an unexpected keyword argument {min(unknown)!r}")
+    def _submission(self, message: Message, options: SubmitOptions) -> tuple[ehlo.Submission, Source | None]:
+        """What to submit, and where its octets are read if it does not have them. Raises
+        LocalProtocolError before anything is sent."""
+        if not options.keys() <= _SUBMIT_OPTIONS:
+            unknown = min(options.keys() - _SUBMIT_OPTIONS)
+            raise TypeError(f"submit() got an unexpected keyword argument {unknown!r}")
         if "sender" in options and "recipients" in options:
             sender, recipients = options["sender"], options["recipients"]
         else:
@@ -200,7 +190,7 @@ class ClientBase:
             eight_bit=prepared.eight_bit,
             pipelining=self._setup.options.get("pipelining", True),
         )
-        return Job(submission, prepared)
+        return submission, prepared.source
 
 
 class ServeOptions(TypedDict, total=False):

@@ -45,14 +45,20 @@ class Client(ClientBase):
         """
         if isinstance(message, AsyncIterable):
             raise ehlo.LocalProtocolError("an async iterable needs an async client")
-        with self._alone():
-            job = self._job(message, options)
-            return self._pump.run(flows.submit(self._conn, job.submission), job.prepared.source)
+        self._take()
+        try:
+            submission, source = self._submission(message, options)
+            return self._pump.run(flows.submit(self._conn, submission), source)
+        finally:
+            self._busy.release()
 
     def close(self) -> None:
         """End the session politely. Raises LocalProtocolError while another thread submits."""
-        with self._alone():
+        self._take()
+        try:
             self._pump.run(flows.close(self._conn))
+        finally:
+            self._busy.release()
 
     def __enter__(self) -> Client:
         return self

@@ -188,13 +188,11 @@ def _write_rcpt(command: Rcpt, writable: Writable) -> bytes:
 
 
 def _with_parameters(line: bytes, parameters: Parameters, params: Mapping[type[object], Param[Any]]) -> bytes:
-    if not parameters:
-        return line
     words = render_parameters(parameters, params)
     # [RFC5321-4.1.1.3b] only what the server's last EHLO reply offers may be sent.
     if len(words) != len(parameters):
         raise LocalProtocolError("the server does not offer the extension of a parameter")
-    return line[:-2] + b" " + render(*words)
+    return line[:-2] + b" " + render(*words) if words else line
 
 
 def _write_hello(command: Ehlo | Helo, _: Writable) -> bytes:

@@ -11,14 +11,13 @@ RemoteProtocolError, and the connection is over.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Final, NoReturn, TypeAlias
 
 from ehlo._commands import (
     Command,
     EndOfData,
-    Mail,
     Verb,
     Writable,
     render_command,
@@ -83,12 +82,12 @@ _WAITS: Final[dict[State, _Wait]] = {
 
 _NOTHING_OFFERED: Final = Capabilities()
 _NOTHING_WRITABLE: Final = Writable()
-_END: Final = (EndOfData(),)
+_END: Final = EndOfData()
 
 # Bound once: reaching a member through its enum costs as much as a call.
 _GREETING, _READY, _BODY = State.GREETING, State.READY, State.BODY
 _TLS, _CLOSED = State.TLS, State.CLOSED
-_DATA, _AUTH, _STARTTLS = Verb.DATA, Verb.AUTH, Verb.STARTTLS
+_MAIL, _DATA, _AUTH, _STARTTLS = Verb.MAIL, Verb.DATA, Verb.AUTH, Verb.STARTTLS
 _ALONE: Final = frozenset({_AUTH, _STARTTLS})
 
 
@@ -141,43 +140,32 @@ class ClientConnection:
 
     # ---- out ----
 
-    def send(self, *commands: Command) -> None:
-        """Queue a command, or a group of them in one go [RFC2920-3.1a].
-
-        Raises LocalProtocolError, and nothing is sent, when one of them may not come now, has no
-        place in a line, or uses what the server does not offer.
-        """
+    def send(self, command: Command) -> None:
+        """Queue a command. Raises LocalProtocolError, and nothing of it is sent, when it may not
+        come now, has no place in a line, or uses what the server does not offer."""
+        verb = command.verb
         state = self._expected_state
-        last = self._in_flight[-1].verb if self._in_flight else None
-        lines = []
-        for command in commands:
-            verb = command.verb
-            if verb not in ALLOWED[state]:
-                raise LocalProtocolError(f"{verb.value} may not be sent in state {state.value}")
-            if last is not None:
-                self._check_group(last, verb)
-            line = render_command(command, self.writable)
-            if verb in _ALONE:
-                self._check_alone(verb, line)
-            lines.append(line)
-            state = AGREED[state][verb]
-            last = verb
-        for command in commands:
-            if isinstance(command, Mail):
-                self._terms = command.parameters
+        if verb not in ALLOWED[state]:
+            raise LocalProtocolError(f"{verb.value} may not be sent in state {state.value}")
+        if self._in_flight:
+            self._check_group(verb)
+        line = render_command(command, self.writable)
+        if verb in _ALONE:
+            self._check_alone(verb, line)
+        elif verb is _MAIL:
+            self._terms = command.parameters  # type: ignore[union-attr]
         if self._trace is not None:
-            for line in lines:
-                trace_command(self._trace, line[:-2])
-        self._queue(commands, lines, state)
+            trace_command(self._trace, line[:-2])
+        self._queue(command, line, AGREED[state][verb])
 
-    def _queue(self, commands: Sequence[Command], octets: Sequence[bytes], after: State) -> None:
+    def _queue(self, command: Command, octets: bytes, after: State) -> None:
         in_flight = self._in_flight
         if not in_flight:
             self._deadline = None
         if not self._parser.empty:
             self._check_unasked()
-        self._out += octets
-        in_flight += commands
+        self._out.append(octets)
+        in_flight.append(command)
         self._expected_state = after
 
     def _check_unasked(self) -> None:
@@ -186,11 +174,11 @@ class ClientConnection:
         if not self._in_flight or self._challenged:
             self._unasked = True
 
-    def _check_group(self, last: Verb, verb: Verb) -> None:
+    def _check_group(self, verb: Verb) -> None:
         # [RFC2920-3.1a] only what the current EHLO reply offers.
         if not self.can_pipeline:
             raise LocalProtocolError("a reply is outstanding and the server does not offer PIPELINING")
-        if last not in _MAY_BE_FOLLOWED:
+        if self._in_flight[-1].verb not in _MAY_BE_FOLLOWED:
             raise LocalProtocolError(f"{verb.value} may not follow a command that ends a group")
 
     def _check_alone(self, verb: Verb, line: bytes) -> None:
@@ -249,7 +237,7 @@ class ClientConnection:
         """The message is complete: CRLF.CRLF."""
         if self._state is not _BODY or self._in_flight:
             raise LocalProtocolError("the server does not wait for a message")
-        self._queue(_END, (self._encoder.finish(),), _READY)
+        self._queue(_END, self._encoder.finish(), _READY)
         if self._trace is not None:
             trace_note(self._trace, f"message data, {self._encoder.size} octets")
 

@@ -77,7 +77,7 @@ class Parameters:
 
     def __init__(self, values: Iterable[object] = ()) -> None:
         self._values: Final = tuple(values)
-        if len({type(value) for value in self._values}) != len(self._values):
+        if len(self._values) > 1 and len(set(map(type, self._values))) != len(self._values):
             raise ValueError("a parameter is repeated")
 
     def get(self, kind: type[T]) -> T | None:

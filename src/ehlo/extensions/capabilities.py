@@ -38,6 +38,7 @@ class Capabilities:
     lines: tuple[str, ...] = ()
     """The keyword lines as they came."""
     _words: dict[str, tuple[str, ...]] = attrs.field(init=False, repr=False, eq=False)
+    _offers: dict[str, Any] = attrs.field(init=False, repr=False, eq=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_words", _merge(self.lines))
@@ -61,4 +62,8 @@ class Capabilities:
 
     def offer(self, extension: Extension) -> Any:
         """The extension's typed reading of what was offered; None when it was not."""
-        return extension.parse_offer(self.words(extension.keyword)) if self.supports(extension) else None
+        keyword = extension.keyword
+        if keyword not in self._offers:
+            supported = self.supports(extension)
+            self._offers[keyword] = extension.parse_offer(self.words(keyword)) if supported else None
+        return self._offers[keyword]

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-import attrs
-
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope, Recipient
 from ehlo.extensions import EIGHT_BIT_MIME, NO_PARAMETERS, Capabilities, EnvId, Notify, Orcpt, Parameters, Ret
@@ -22,7 +20,6 @@ from ehlo.wire.address import (
     parse_forward_path,
     render_path,
 )
-from ehlo.wire.dot import expected_size
 
 AnyNotify: TypeAlias = Notify | str | Iterable[str]
 AnyRecipient: TypeAlias = str | Mailbox | Recipient
@@ -157,16 +154,3 @@ def client_name(hostname: str, address: str) -> str:
     if "." in hostname:
         return hostname
     return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address or '127.0.0.1'}]"
-
-
-@attrs.frozen
-class Measure:
-    """What can be told of a whole message before it is sent."""
-
-    size: int
-    """Octets after newlines are normalised; an estimate [RFC1870-6a]."""
-    eight_bit: bool
-
-
-def measure(message: bytes) -> Measure:
-    return Measure(expected_size(message), not message.isascii())

@@ -7,10 +7,11 @@ next message, or closed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
-from ehlo._commands import Command, Data, EndOfData, Mail, Rcpt, Rset, Verb
+from ehlo._commands import Command, Data, Mail, Rcpt, Rset, Verb
 from ehlo._errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, SubmissionFailed
 from ehlo._events import (
     BodyWanted,
@@ -29,10 +30,14 @@ from ehlo.extensions import NO_PARAMETERS, SIZE, Body, Extension, Parameters, Si
 from ehlo.flows._drive import event, expected, guarded, turn
 from ehlo.flows.actions import Close, Flow, Poll, ReadBody, Receive, Send
 from ehlo.flows.results import Outcome, SubmissionResult
+from ehlo.wire.dot import expected_size
 from ehlo.wire.reply import Reply
 
 PIECE = 65536
 """Octets asked of the caller's message at a time."""
+
+_DATA: Final = Data()
+_ENVELOPE: Final = frozenset({State.MAIL, State.RCPT})
 
 
 @attrs.frozen(kw_only=True)
@@ -43,9 +48,10 @@ class Submission:
     content: bytes | None = attrs.field(default=None, repr=False)
     """The octets; None: they come through `ReadBody`."""
     size: int | None = None
-    """Octets after newlines are normalised, where known; an estimate will do [RFC1870-6a]."""
+    """Octets after newlines are normalised, where known; an estimate will do [RFC1870-6a]. Told of
+    `content` where it is needed."""
     eight_bit: bool | None = None
-    """Whether octets over 127 are in it; None: not known."""
+    """Whether octets over 127 are in it; None: not known. Told of `content`."""
     pipelining: bool = True
     """Use PIPELINING where it is offered."""
 
@@ -114,7 +120,7 @@ def _submit(
     final: Reply | None = None
     if answers.body_wanted:
         final = yield from _body(conn, submission.content, send=answers.any_accepted)
-    elif conn.state in (State.MAIL, State.RCPT):
+    elif conn.state in _ENVELOPE:
         # [RFC2920-3.1d] no message will follow: take the sender back.
         conn.send(Rset())
         yield from _whatever_comes(conn)
@@ -135,17 +141,23 @@ def _commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, lis
     given = envelope.parameters
     offered = conn.writable.mail
     values: list[object] = []
-    size = submission.size
-    if size is not None and Size in offered and given.get(Size) is None:
-        _check_size(conn, size)
-        values.append(Size(size))
-    if submission.eight_bit is not False and given.get(Body) is None:
+    content, size, eight_bit = submission.content, submission.size, submission.eight_bit
+    if Size in offered and given.get(Size) is None:
+        if size is None and content is not None:
+            size = expected_size(content)
+        if size is not None:
+            _check_size(conn, size)
+            values.append(Size(size))
+    if eight_bit is None and content is not None:
+        eight_bit = not content.isascii()
+    if eight_bit is not False and given.get(Body) is None:
         if Body in offered:
             values.append(Body.EIGHT_BIT_MIME)
-        elif submission.eight_bit:
+        elif eight_bit:
             # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.
             raise LocalProtocolError("the message has octets over 127 and the server lacks 8BITMIME")
-    values.extend(given)
+    if given is not NO_PARAMETERS:
+        values.extend(given)
     dropped: dict[str, None] = {}
     mail = Mail(envelope.reverse_path, _offered(conn, values, "mail", dropped))
     rcpts = [
@@ -194,32 +206,31 @@ def _lock_step(conn: ClientConnection, mail: Mail, rcpts: Sequence[Rcpt]) -> Flo
     for command in commands:
         conn.send(command)
         answers.take((yield from event(conn)))
-        if conn.state not in (State.MAIL, State.RCPT):
+        if conn.state not in _ENVELOPE:
             return answers
     if answers.any_accepted:
-        conn.send(Data())
+        conn.send(_DATA)
         answers.take((yield from event(conn)))
     return answers
 
 
 def _pipelined(conn: ClientConnection, mail: Mail, rcpts: Sequence[Rcpt]) -> Flow[_Answers]:
     answers = _Answers()
-    commands: list[Command] = [mail, *rcpts, Data()]
+    commands: list[Command] = [mail, *rcpts, _DATA]
     window = conn.limits.pipeline
     for start in range(0, len(commands), window):
         group = commands[start : start + window]
-        if isinstance(group[0], Data) and conn.state is not State.RCPT:
+        if group[0] is _DATA and conn.state is not State.RCPT:
             break
-        conn.send(*group)
-        while conn.in_flight:
-            found = conn.next_event()
-            if isinstance(found, Pause):
+        for command in group:
+            conn.send(command)
+        for _ in group:
+            while isinstance(found := conn.next_event(), Pause):
                 conn.receive_data((yield turn(conn)))
-                continue
             answers.take(found)
             if conn.state is State.CLOSED:
                 return answers
-        if conn.state not in (State.MAIL, State.RCPT):
+        if conn.state not in _ENVELOPE:
             break
     return answers
 
@@ -235,15 +246,28 @@ def _body(conn: ClientConnection, content: bytes | None, *, send: bool) -> Flow[
         yield from _whatever_comes(conn)
         return None
     try:
-        yield from _stream(conn, content)
-        found = yield from event(conn)
+        if content is None:
+            yield from _stream(conn)
+        else:
+            for start in range(0, len(content), PIECE):
+                if start:
+                    yield from _send_block(conn)
+                conn.send_body(content[start : start + PIECE])
+                early = yield Poll()
+                if early is not None:
+                    _come_early(conn, early)
+        # What is queued last leaves in one write with the end of the data.
+        conn.end_body()
+        while isinstance(found := conn.next_event(), Pause):
+            conn.receive_data((yield turn(conn)))
     except TimeoutError:
         raise
     except OSError as error:
         raise (yield from _last_words(conn, error)) from error
-    if not isinstance(found, ReplyReceived) or not isinstance(found.command, EndOfData):
+    answer = expected(found)
+    if not isinstance(answer, ReplyReceived):
         raise ConnectionFailed("the server answered out of turn")
-    return found.reply
+    return answer.reply
 
 
 def _whatever_comes(conn: ClientConnection) -> Flow[None]:
@@ -263,21 +287,7 @@ class _Unreadable(Exception):
         self.error = error
 
 
-def _stream(conn: ClientConnection, content: bytes | None) -> Flow[None]:
-    """All of the body; what is queued last leaves in one write with the end of the data."""
-    if content is None:
-        yield from _stream_source(conn)
-    else:
-        for start in range(0, len(content), PIECE):
-            if start:
-                yield from _send_block(conn)
-                yield from _look(conn)
-            conn.send_body(content[start : start + PIECE])
-        yield from _look(conn)
-    conn.end_body()
-
-
-def _stream_source(conn: ClientConnection) -> Flow[None]:
+def _stream(conn: ClientConnection) -> Flow[None]:
     piece = yield from _read(conn)
     while piece:
         conn.send_body(piece)
@@ -297,16 +307,15 @@ def _read(conn: ClientConnection) -> Flow[bytes]:
         # Ending the data here would deliver half of the message.
         yield Close()
         raise _Unreadable(error) from error
-    yield from _look(conn)
+    early = yield Poll()
+    if early is not None:
+        _come_early(conn, early)
     return piece
 
 
-def _look(conn: ClientConnection) -> Flow[None]:
+def _come_early(conn: ClientConnection, early: bytes) -> None:
     """A refusal in the middle is the last word; a success would be none to this message, which has
     not ended yet. Both end the session."""
-    early: bytes | None = yield Poll()
-    if early is None:
-        return
     conn.receive_data(early)
     found = conn.next_event()
     if isinstance(found, Disconnecting):

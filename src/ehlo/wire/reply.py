@@ -144,7 +144,7 @@ def _fold(line: str, *, utf8: bool) -> list[str]:
 
 
 # Servers say the same few things over and over: each line that is a whole reply is read once, if it is
-# short and no challenge, which may be a secret.
+# short and no challenge, which may be a secret. Kept with its CRLF: half a line is none.
 _KNOWN: Final[dict[bytes, Reply]] = {}
 _KNOWN_REPLIES: Final = 256
 _KNOWN_OCTETS: Final = 128
@@ -157,7 +157,7 @@ class ReplyParser:
     reply, raises RemoteProtocolError [RFC5321-4.2.1c].
     """
 
-    __slots__ = ("_buffer", "_code", "_limits", "_octets", "_short", "_texts", "empty")
+    __slots__ = ("_buffer", "_code", "_limits", "_octets", "_ready", "_short", "_texts", "empty")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -165,28 +165,36 @@ class ReplyParser:
         self._code = b""
         self._texts: list[bytes] = []
         self._octets = 0
-        # What no bound can refuse, without its CRLF.
-        short = min(_KNOWN_OCTETS, limits.reply_line, limits.reply_octets)
-        self._short = short - 2 if limits.reply_lines else -1
+        # A whole reply that came while nothing was held, and was known: it passes the buffer by.
+        self._ready: Reply | None = None
+        # What no bound can refuse.
+        self._short = min(_KNOWN_OCTETS, limits.reply_line, limits.reply_octets) if limits.reply_lines else 0
         self.empty = True
         """Nothing is held: no octet, no line of a reply whose last line is still to come."""
 
     def feed(self, data: bytes) -> None:
-        if data:
+        if self.empty and len(data) <= self._short and (known := _KNOWN.get(data)) is not None:
+            self._ready = known
+            self.empty = False
+        elif data:
             self._buffer.feed(data)
             self.empty = False
 
     def clear(self) -> None:
         self._buffer.clear()
+        self._ready = None
         self._texts = []
         self._octets = 0
         self.empty = True
 
     def next_reply(self) -> Reply | None:
         """The next complete reply, or None until more octets come. Raises RemoteProtocolError."""
-        limits = self._limits
         buffer = self._buffer
-        texts = self._texts
+        if self._ready is not None:
+            ready, self._ready = self._ready, None
+            self.empty = buffer.empty
+            return ready
+        limits, texts = self._limits, self._texts
         while True:
             try:
                 line = buffer.take_line(limits.reply_line)
@@ -194,8 +202,8 @@ class ReplyParser:
                 raise RemoteProtocolError("reply line is too long") from None
             if line is None:
                 return None
-            if not texts and len(line) <= self._short:
-                known = _KNOWN.get(line) or _whole(line)
+            if not texts and len(line) + 2 <= self._short:
+                known = _KNOWN.get(line + b"\r\n") or _whole(line)
                 if known is not None:
                     self.empty = buffer.empty
                     return known
@@ -230,7 +238,7 @@ def _whole(line: bytes) -> Reply | None:
     reply = Reply(code, (text,), enhanced)
     if len(_KNOWN) >= _KNOWN_REPLIES:
         _KNOWN.clear()
-    _KNOWN[line] = reply
+    _KNOWN[line + b"\r\n"] = reply
     return reply
 
 

@@ -406,6 +406,34 @@ def test_no_last_words(last: bytes | OSError) -> None:
     assert caught.value.temporary
 
 
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_octets_in_memory_go_in_blocks(size: int) -> None:
+    content = (b"x" * 98 + b"\r\n") * (size // 100 + 1)
+    flow = submit(ready(*PIPELINING), Submission(envelope=to("b"), content=content[:size]))
+    action: object = next(flow)
+    action = flow.send(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    sent = b""
+    while not isinstance(action, Exchange):
+        if isinstance(action, Send):
+            assert action.and_receive
+            sent += action.data
+        action = flow.send(None)
+    sent += action.data
+    assert sent.endswith(b"\r\n.\r\n" if size else b".\r\n")
+    assert sent.startswith(content[:size])
+    assert len(action.data) <= PIECE + 5
+    with pytest.raises(StopIteration):
+        flow.send(b"250 ok\r\n")
+
+
+def test_a_refusal_between_blocks_is_heard() -> None:
+    flow = submit(ready(*PIPELINING), Submission(envelope=to("b"), content=b"x" * (2 * PIECE)))
+    closes(flow, b"250 ok\r\n250 ok\r\n354 go\r\n")
+    assert flow.send(b"552 too much\r\n") == Close()
+    with pytest.raises(ConnectionFailed, match="too much"):
+        flow.send(None)
+
+
 @pytest.mark.clause("RFC5321-4.2a")
 @pytest.mark.parametrize(
     ("early", "error", "reply"),
@@ -582,7 +610,27 @@ def test_the_size_is_declared(offer: str, parameter: str) -> None:
     submitted(script, Submission(envelope=to("b"), size=7), offers=(offer,))
 
 
+@pytest.mark.clause("RFC1870-6a")
+@pytest.mark.parametrize(
+    ("content", "parameters"),
+    [
+        (b"hello\r\n", " SIZE=7"),
+        (b"hello", " SIZE=7"),
+        (b"a\nb\n", " SIZE=6"),
+        ("é\r\n".encode(), " SIZE=4 BODY=8BITMIME"),
+    ],
+)
+def test_what_the_octets_tell_of_themselves(content: bytes, parameters: str) -> None:
+    lines = "".join(f"C: {line}\n" for line in content.decode().splitlines())
+    script = (
+        f"C: MAIL FROM:<a@x.org>{parameters}\n" + OK + rcpt("b") + f"C: DATA\nS: 354 go\n{lines}C: .\n" + OK
+    )
+    submitted(script, Submission(envelope=to("b"), content=content), offers=("SIZE", "8BITMIME"))
+
+
 def test_a_message_over_the_announced_size_is_not_sent() -> None:
+    with pytest.raises(LocalProtocolError, match="7 octets"):
+        next(submit(ready("SIZE 6"), Submission(envelope=to("b"), content=b"hello")))
     with pytest.raises(LocalProtocolError, match="101"):
         next(submit(ready("SIZE 100"), Submission(envelope=to("b"), size=101)))
     # Unless the caller has said a size of its own.
