@@ -67,6 +67,9 @@ class Subject:
 _PYTHON: Final = {
     "ehlo asyncio": Subject("ehlo-asyncio"),
     "ehlo asyncio, no pipelining": Subject("ehlo-asyncio", pipelining=False),
+    "null asyncio": Subject("null-asyncio"),
+    "null asyncio, lock step": Subject("null-asyncio", pipelining=False),
+    "null blocking": Subject("null-blocking"),
     "ehlo uvloop": Subject("ehlo-uvloop", "uvloop"),
     "ehlo trio": Subject("ehlo-trio", "trio"),
     "ehlo blocking": Subject("ehlo-blocking"),

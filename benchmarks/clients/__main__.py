@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from benchmarks.clients import ours, peers
+from benchmarks.clients import null, ours, peers
 from benchmarks.clients.jobs import Job
 from benchmarks.messages import message
 from benchmarks.peers import load
@@ -38,6 +38,8 @@ _RUNNERS: Final[dict[str, Callable[[Job], None]]] = {
     "ehlo-uvloop": partial(_uvloop, ours.run_asyncio),
     "ehlo-trio": partial(_trio, ours.run_trio),
     "ehlo-blocking": ours.run_blocking,
+    "null-asyncio": partial(_asyncio, null.run_asyncio),
+    "null-blocking": null.run_blocking,
     "smtplib": peers.run_smtplib,
     "aiosmtplib": partial(_asyncio, peers.run_aiosmtplib),
     "aiosmtplib-uvloop": partial(_uvloop, peers.run_aiosmtplib),

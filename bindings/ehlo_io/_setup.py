@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TypedDict
 
 import attrs
@@ -66,6 +67,7 @@ class SubmitOptions(TypedDict, total=False):
     envid: str | ehlo.EnvId | None
 
 
+_CONNECT_OPTIONS = frozenset(ConnectOptions.__annotations__)
 _SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 
 
@@ -78,33 +80,24 @@ class ClientSetup:
     options: ConnectOptions
     tls: ehlo.TlsMode
     newlines: ehlo.Newlines
+    session: ehlo.SessionOptions
 
     @classmethod
     def of(cls, host: str, port: int, options: ConnectOptions) -> ClientSetup:
         """Raises LocalProtocolError for a wrong argument."""
-        unknown = set(options) - set(ConnectOptions.__annotations__)
-        if unknown:
-            raise TypeError(f"connect() got an unexpected keyword argument {min(unknown)!r}")
-        try:
-            host.encode("idna")
-        except UnicodeError:
-            raise ehlo.LocalProtocolError("the host is no host name") from None
+        if not options.keys() <= _CONNECT_OPTIONS:
+            unknown = min(options.keys() - _CONNECT_OPTIONS)
+            raise TypeError(f"connect() got an unexpected keyword argument {unknown!r}")
+        _check_host(host)
         try:
             newlines = ehlo.Newlines(options.get("newlines", ehlo.Newlines.NORMALISE))
         except ValueError:
             raise ehlo.LocalProtocolError("newlines is normalise or refuse") from None
         if not 0 < port < 65536:
             raise ehlo.LocalProtocolError("a port is a number from 1 to 65535")
-        setup = cls(
-            host=host,
-            port=port,
-            options=options,
-            tls=flows.tls_mode(options.get("tls"), port),
-            newlines=newlines,
-        )
-        # Once for nothing: what is wrong with the options is told before a connection is made.
-        setup.session_options("127.0.0.1")
-        return setup
+        tls = flows.tls_mode(options.get("tls"), port)
+        session = _session_options(host, tls, options)
+        return cls(host=host, port=port, options=options, tls=tls, newlines=newlines, session=session)
 
     @property
     def connect_timeout(self) -> float:
@@ -122,19 +115,34 @@ class ClientSetup:
         )
 
     def session_options(self, local_address: str) -> ehlo.SessionOptions:
-        options = self.options
-        mechanisms = options.get("mechanisms")
-        if isinstance(mechanisms, str):
-            raise ehlo.LocalProtocolError("mechanisms is a list of names, not one name")
-        name = options.get("client_name") or flows.client_name(socket.gethostname(), local_address)
-        return ehlo.SessionOptions(
-            client_name=name,
-            server_name=options.get("server_name") or self.host,
-            tls=self.tls,
-            auth=options.get("auth"),
-            mechanisms=None if mechanisms is None else tuple(mechanisms),
-            allow_cleartext_auth=options.get("allow_cleartext_auth", False),
-        )
+        session = self.session
+        if self.options.get("client_name") or not session.client_name.startswith("["):
+            return session
+        return attrs.evolve(session, client_name=flows.client_name("", local_address))
+
+
+@lru_cache(maxsize=64)
+def _check_host(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ehlo.LocalProtocolError("the host is no host name") from None
+
+
+def _session_options(host: str, tls: ehlo.TlsMode, options: ConnectOptions) -> ehlo.SessionOptions:
+    """For a connection whose own address is not known yet; what is wrong with the options is told
+    before one is made."""
+    mechanisms = options.get("mechanisms")
+    if isinstance(mechanisms, str):
+        raise ehlo.LocalProtocolError("mechanisms is a list of names, not one name")
+    return ehlo.SessionOptions(
+        client_name=options.get("client_name") or flows.client_name(socket.gethostname(), "127.0.0.1"),
+        server_name=options.get("server_name") or host,
+        tls=tls,
+        auth=options.get("auth"),
+        mechanisms=None if mechanisms is None else tuple(mechanisms),
+        allow_cleartext_auth=options.get("allow_cleartext_auth", False),
+    )
 
 
 class ClientBase:

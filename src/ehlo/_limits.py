@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 
@@ -75,3 +77,6 @@ class Limits:
 
     tls_timeout: float = 60.0
     """The handshake, in either role."""
+
+
+DEFAULT: Final = Limits()

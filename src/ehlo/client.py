@@ -42,7 +42,7 @@ from ehlo._events import (
     TlsReady,
     Wait,
 )
-from ehlo._limits import Limits
+from ehlo._limits import DEFAULT, Limits
 from ehlo._state import AGREED, ALLOWED, State, advance
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
 from ehlo.extensions import (
@@ -102,7 +102,7 @@ class ClientConnection:
         newlines: Newlines = Newlines.NORMALISE,
         trace: Trace | None = None,
     ) -> None:
-        self.limits = limits if limits is not None else Limits()
+        self.limits = limits if limits is not None else DEFAULT
         self.extensions = extensions
         self._newlines = newlines
         self._trace = trace

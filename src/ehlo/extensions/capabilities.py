@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import attrs
 
@@ -45,7 +46,9 @@ class Capabilities:
 
     @classmethod
     def from_reply(cls, reply: Reply) -> Capabilities:
-        return cls(reply.lines[0], reply.lines[1:])
+        return (
+            _read(reply.lines) if len(reply.lines) <= _USUAL_LINES else cls(reply.lines[0], reply.lines[1:])
+        )
 
     def __contains__(self, keyword: str) -> bool:
         return keyword.upper() in self._words
@@ -67,3 +70,12 @@ class Capabilities:
             supported = self.supports(extension)
             self._offers[keyword] = extension.parse_offer(self.words(keyword)) if supported else None
         return self._offers[keyword]
+
+
+_USUAL_LINES: Final = 50
+
+
+# A server says the same to each connection.
+@lru_cache(maxsize=32)
+def _read(lines: tuple[str, ...]) -> Capabilities:
+    return Capabilities(lines[0], lines[1:])

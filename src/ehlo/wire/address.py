@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import attrs
@@ -97,6 +98,8 @@ ReversePath: TypeAlias = Mailbox | None
 ForwardPath: TypeAlias = Mailbox
 
 
+# A program has one name, and few others to check again and again.
+@lru_cache(maxsize=64)
 def check_domain(domain: str, *, utf8: bool = False) -> None:
     """Raises AddressError unless `domain` is a domain or an address literal."""
     if len(domain.encode("utf-8", "replace")) > DOMAIN:
