@@ -143,11 +143,12 @@ def _fold(line: str, *, utf8: bool) -> list[str]:
     return parts
 
 
-# Servers say the same few things over and over: each line that is a whole reply is read once, if it is
-# short and no challenge, which may be a secret. Kept with its CRLF: half a line is none.
+# Servers say the same few things over and over: a whole reply that comes by itself, or is one line, is
+# read once, if it is short and no challenge, which may be a secret. Kept with its last CRLF: half a line
+# is none.
 _KNOWN: Final[dict[bytes, Reply]] = {}
 _KNOWN_REPLIES: Final = 256
-_KNOWN_OCTETS: Final = 128
+_KNOWN_OCTETS: Final = 1024
 
 
 class ReplyParser:
@@ -157,7 +158,7 @@ class ReplyParser:
     reply, raises RemoteProtocolError [RFC5321-4.2.1c].
     """
 
-    __slots__ = ("_buffer", "_code", "_limits", "_octets", "_ready", "_short", "_texts", "empty")
+    __slots__ = ("_alone", "_buffer", "_code", "_limits", "_octets", "_ready", "_short", "_texts", "empty")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -165,7 +166,8 @@ class ReplyParser:
         self._code = b""
         self._texts: list[bytes] = []
         self._octets = 0
-        # A whole reply that came while nothing was held, and was known: it passes the buffer by.
+        # What came while nothing was held, if it may be remembered; and the reply, if it was.
+        self._alone: bytes | None = None
         self._ready: Reply | None = None
         # What no bound can refuse.
         self._short = min(_KNOWN_OCTETS, limits.reply_line, limits.reply_octets) if limits.reply_lines else 0
@@ -173,12 +175,19 @@ class ReplyParser:
         """Nothing is held: no octet, no line of a reply whose last line is still to come."""
 
     def feed(self, data: bytes) -> None:
-        if self.empty and len(data) <= self._short and (known := _KNOWN.get(data)) is not None:
-            self._ready = known
-            self.empty = False
-        elif data:
-            self._buffer.feed(data)
-            self.empty = False
+        if not data:
+            return
+        self._alone = None
+        if self.empty and len(data) <= self._short:
+            known = _KNOWN.get(data)
+            if known is not None and len(known.lines) <= self._limits.reply_lines:
+                # It passes the buffer by.
+                self._ready = known
+                self.empty = False
+                return
+            self._alone = data
+        self._buffer.feed(data)
+        self.empty = False
 
     def clear(self) -> None:
         self._buffer.clear()
@@ -206,6 +215,7 @@ class ReplyParser:
                 known = _KNOWN.get(line + b"\r\n") or _whole(line)
                 if known is not None:
                     self.empty = buffer.empty
+                    self._alone = None
                     return known
             found = _LINE.match(line)
             # [RFC5321-2.3.8a] a bare CR or LF inside the text would be a line break to others.
@@ -225,7 +235,11 @@ class ReplyParser:
                 self._texts = []
                 self._octets = 0
                 self.empty = buffer.empty
-                return _assemble(int(code), texts)
+                reply = _assemble(int(code), texts)
+                if self._alone is not None and self.empty:
+                    _remember(self._alone, reply)
+                self._alone = None
+                return reply
 
 
 def _whole(line: bytes) -> Reply | None:
@@ -236,10 +250,16 @@ def _whole(line: bytes) -> Reply | None:
     code = int(found[1])
     enhanced, text = split_enhanced(code, (found[2] or b"").decode("utf-8", "surrogateescape"))
     reply = Reply(code, (text,), enhanced)
+    _remember(line + b"\r\n", reply)
+    return reply
+
+
+def _remember(octets: bytes, reply: Reply) -> None:
+    if reply.code == CHALLENGE:
+        return
     if len(_KNOWN) >= _KNOWN_REPLIES:
         _KNOWN.clear()
-    _KNOWN[line + b"\r\n"] = reply
-    return reply
+    _KNOWN[octets] = reply
 
 
 def _assemble(code: int, raw: list[bytes]) -> Reply:

@@ -390,11 +390,13 @@ def test_what_is_remembered_is_what_would_be_read(feeds: list[bytes], limits: Li
     _KNOWN.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ehlo.wire.reply._whole", lambda _: None)
+        patch.setattr("ehlo.wire.reply._remember", lambda *_: None)
         expected = everything(feeds, limits)
     assert not _KNOWN
     assert everything(feeds, limits) == expected
-    # Remembered under generous limits, each line by itself; then met under the others.
+    # Remembered under generous limits, each feed and each line by itself; then met under the others.
     for octets in feeds:
+        everything([octets], Limits())
         for line in octets.splitlines(keepends=True):
             everything([line], Limits())
     assert everything(feeds, limits) == expected
@@ -405,8 +407,9 @@ def test_what_is_remembered_is_what_would_be_read(feeds: list[bytes], limits: Li
     "octets",
     [
         b"334 c2VjcmV0\r\n",
-        b"250 " + b"x" * 123 + b"\r\n",
-        b"250-a\r\n250 b\r\n",
+        b"334-a\r\n334 b\r\n",
+        b"250 " + b"x" * 1020 + b"\r\n",
+        b"250-" + b"x" * 1020 + b"\r\n250 b\r\n",
         b"250 a",
         b"650 a\r\n",
         b"250 a\n\r\n",
@@ -426,7 +429,7 @@ def test_what_is_remembered_is_bounded() -> None:
         parse_one.feed(b"250 queued as %d\r\n" % number)
         assert parse_one.next_reply() == Reply(250, f"queued as {number}")
         assert len(_KNOWN) <= 256
-    assert all(len(octets) <= 128 for octets in _KNOWN)
+    assert all(len(octets) <= 1024 for octets in _KNOWN)
 
 
 @pytest.mark.clause("SEC-INJ-cli-c", "RFC5321-4.5.3.1.5a")
