@@ -18,6 +18,7 @@ from typing import Final, NoReturn, TypeAlias
 from ehlo._commands import (
     Command,
     EndOfData,
+    Quit,
     Verb,
     Writable,
     render_command,
@@ -111,6 +112,8 @@ class ClientConnection:
         self._in_flight: deque[Command] = deque()
         self._state = State.GREETING
         self._expected_state = State.GREETING
+        # No reply is looked at: a challenge is unanswered, TLS is due, or the connection is closed.
+        self._holds = False
         self._challenged = False
         self._unasked = False
         self._eof = False
@@ -211,7 +214,7 @@ class ClientConnection:
             raise LocalProtocolError("there is no challenge to answer")
         if not self._parser.empty:
             self._check_unasked()
-        self._challenged = False
+        self._challenged = self._holds = False
         self._deadline = None
         if self._trace is not None:
             trace_auth_line(self._trace, line)
@@ -270,21 +273,16 @@ class ClientConnection:
 
         Raises RemoteProtocolError; the connection is then closed.
         """
-        state, parser = self._state, self._parser
-        if state is _CLOSED:
-            parser.clear()
-            return ConnectionClosed()
-        if self._challenged or (state is _TLS and not self._eof):
-            return PAUSED
-        if parser.empty:
-            return NEED_DATA if not self._eof else self._ended()
+        parser = self._parser
+        if parser.empty or self._holds:
+            return self._no_reply()
         try:
             reply = parser.next_reply()
         except RemoteProtocolError:
             self._end()
             raise
         if reply is None:
-            return NEED_DATA if not self._eof else self._ended()
+            return self._no_reply()
         if self._trace is not None:
             trace_reply(self._trace, reply.render(utf8=True))
         self._deadline = None
@@ -299,13 +297,20 @@ class ClientConnection:
         if (code >= 300) is not (verb is _DATA):
             return self._challenge(command, reply)
         in_flight.popleft()
-        self._state = state = AGREED[state][verb]
-        if not in_flight or state is _CLOSED:
+        self._state = state = AGREED[self._state][verb]
+        if not in_flight:
             self._expected_state = state
         answered = _ANSWERED.get(verb)
         return ReplyReceived(command, reply) if answered is None else answered(self, reply)
 
-    def _ended(self) -> ClientEvent:
+    def _no_reply(self) -> ClientEvent | Pause:
+        if self._state is _CLOSED:
+            self._parser.clear()
+            return ConnectionClosed()
+        if self._challenged or (self._state is _TLS and not self._eof):
+            return PAUSED
+        if not self._eof:
+            return NEED_DATA
         self._end()
         return ConnectionClosed()
 
@@ -331,6 +336,7 @@ class ClientConnection:
         if self._state is not State.TLS:
             raise LocalProtocolError("no TLS handshake is due")
         self._state = self._expected_state = advance(State.TLS, Verb.HANDSHAKE, 220)
+        self._holds = False
         # [RFC3207-4.2d] everything learned in clear is forgotten.
         self.tls = info
         self._learn(_NOTHING_OFFERED)
@@ -346,6 +352,7 @@ class ClientConnection:
 
     def _end(self) -> None:
         self._state = self._expected_state = State.CLOSED
+        self._holds = True
 
     def _fail(self, message: str) -> NoReturn:
         self._end()
@@ -354,7 +361,9 @@ class ClientConnection:
     def _refused(self, command: Command, reply: Reply) -> ClientEvent:
         self._in_flight.popleft()
         self._state = advance(self._state, command.verb, reply.code)
-        if not self._in_flight or self._state is _CLOSED:
+        if self._state is _CLOSED:
+            self._end()
+        elif not self._in_flight:
             self._expected_state = self._state
         return AuthFailed(reply) if command.verb is _AUTH else ReplyReceived(command, reply)
 
@@ -379,7 +388,7 @@ class ClientConnection:
         if len(reply.lines) > 1:
             self._fail("a challenge of several lines")
         self._state = advance(self._state, Verb.AUTH, CHALLENGE)
-        self._challenged = True
+        self._challenged = self._holds = True
         return AuthChallenge(reply.text.encode("utf-8", "surrogateescape"))
 
     def _ehlo_answered(self, reply: Reply) -> ClientEvent:
@@ -394,11 +403,16 @@ class ClientConnection:
         if not self._parser.empty:
             # [SEC-TLS-cli-a] somebody put a reply where only a handshake may follow.
             self._fail("plaintext behind the reply to STARTTLS")
+        self._holds = True
         return TlsReady()
 
     def _auth_answered(self, reply: Reply) -> ClientEvent:
         self.authenticated = True
         return AuthSucceeded(reply)
+
+    def _quit_answered(self, reply: Reply) -> ClientEvent:
+        self._end()
+        return ReplyReceived(Quit(), reply)
 
     def _data_answered(self, reply: Reply) -> ClientEvent:
         self._encoder = DotEncoder(self._newlines)
@@ -411,5 +425,6 @@ _ANSWERED: Final[dict[Verb, Callable[[ClientConnection, Reply], ClientEvent]]] =
     Verb.STARTTLS: ClientConnection._starttls_answered,
     Verb.AUTH: ClientConnection._auth_answered,
     Verb.DATA: ClientConnection._data_answered,
+    Verb.QUIT: ClientConnection._quit_answered,
 }
 """What agreement to a verb brings about; to all others it is a ReplyReceived and no more."""

@@ -143,9 +143,9 @@ def _fold(line: str, *, utf8: bool) -> list[str]:
     return parts
 
 
-# Servers say the same few things over and over: a whole reply that comes by itself, or is one line, is
-# read once, if it is short and no challenge, which may be a secret. Kept with its last CRLF: half a line
-# is none.
+# Servers say the same few things over and over: each is read once, if it is short and no challenge, which
+# may be a secret. A reply of one line is found by that line without its CRLF, any reply that came by
+# itself by all its octets, so that half a reply is never taken for one.
 _KNOWN: Final[dict[bytes, Reply]] = {}
 _KNOWN_REPLIES: Final = 256
 _KNOWN_OCTETS: Final = 1024
@@ -166,9 +166,10 @@ class ReplyParser:
         self._code = b""
         self._texts: list[bytes] = []
         self._octets = 0
-        # What came while nothing was held, if it may be remembered; and the reply, if it was.
+        # What came while nothing was held, if it may be remembered; or its replies, the last one first,
+        # if they were.
         self._alone: bytes | None = None
-        self._ready: Reply | None = None
+        self._ready: list[Reply] | None = None
         # What no bound can refuse.
         self._short = min(_KNOWN_OCTETS, limits.reply_line, limits.reply_octets) if limits.reply_lines else 0
         self.empty = True
@@ -179,15 +180,26 @@ class ReplyParser:
             return
         self._alone = None
         if self.empty and len(data) <= self._short:
-            known = _KNOWN.get(data)
-            if known is not None and len(known.lines) <= self._limits.reply_lines:
-                # It passes the buffer by.
-                self._ready = known
+            ready = self._known(data)
+            if ready:
+                # They pass the buffer by.
+                self._ready = ready
                 self.empty = False
                 return
             self._alone = data
         self._buffer.feed(data)
         self.empty = False
+
+    def _known(self, data: bytes) -> list[Reply] | None:
+        """The replies that these octets are, if all of them are whole and known; the last one first."""
+        known = _KNOWN.get(data) if data.endswith(b"\r\n") else None
+        if known is not None:
+            return [known] if len(known.lines) <= self._limits.reply_lines else None
+        lines = data.split(b"\r\n")
+        if lines.pop():
+            return None
+        ready = [_KNOWN.get(line) for line in reversed(lines)]
+        return None if None in ready else ready  # type: ignore[return-value]
 
     def clear(self) -> None:
         self._buffer.clear()
@@ -199,9 +211,9 @@ class ReplyParser:
     def next_reply(self) -> Reply | None:
         """The next complete reply, or None until more octets come. Raises RemoteProtocolError."""
         buffer = self._buffer
-        if self._ready is not None:
-            ready, self._ready = self._ready, None
-            self.empty = buffer.empty
+        if self._ready:
+            ready = self._ready.pop()
+            self.empty = not self._ready and buffer.empty
             return ready
         limits, texts = self._limits, self._texts
         while True:
@@ -212,11 +224,9 @@ class ReplyParser:
             if line is None:
                 return None
             if not texts and len(line) + 2 <= self._short:
-                known = _KNOWN.get(line + b"\r\n") or _whole(line)
+                known = _KNOWN.get(line) or _whole(line)
                 if known is not None:
-                    self.empty = buffer.empty
-                    self._alone = None
-                    return known
+                    return self._read(known)
             found = _LINE.match(line)
             # [RFC5321-2.3.8a] a bare CR or LF inside the text would be a line break to others.
             if found is None or b"\n" in line or b"\r" in line:
@@ -234,12 +244,15 @@ class ReplyParser:
             if separator != b"-":
                 self._texts = []
                 self._octets = 0
-                self.empty = buffer.empty
-                reply = _assemble(int(code), texts)
-                if self._alone is not None and self.empty:
-                    _remember(self._alone, reply)
-                self._alone = None
-                return reply
+                return self._read(_assemble(int(code), texts))
+
+    def _read(self, reply: Reply) -> Reply:
+        self.empty = self._buffer.empty
+        if self._alone is not None:
+            if self.empty:
+                _remember(self._alone, reply)
+            self._alone = None
+        return reply
 
 
 def _whole(line: bytes) -> Reply | None:
@@ -250,7 +263,7 @@ def _whole(line: bytes) -> Reply | None:
     code = int(found[1])
     enhanced, text = split_enhanced(code, (found[2] or b"").decode("utf-8", "surrogateescape"))
     reply = Reply(code, (text,), enhanced)
-    _remember(line + b"\r\n", reply)
+    _remember(line, reply)
     return reply
 
 
