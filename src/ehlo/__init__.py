@@ -7,157 +7,161 @@ those with asyncio, trio or blocking sockets.
 
 from __future__ import annotations
 
-from ehlo._commands import (
-    Auth,
-    Command,
-    Data,
-    Ehlo,
-    EndOfData,
-    Expn,
-    Helo,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    StartTls,
-    Verb,
-    Vrfy,
-)
-from ehlo._errors import (
-    AuthenticationFailed,
-    ConnectionFailed,
-    Error,
-    LocalProtocolError,
-    ProtocolError,
-    RemoteProtocolError,
-    ServiceRefused,
-    SessionError,
-    SubmissionFailed,
-    TlsFailed,
-)
-from ehlo._events import (
-    NEED_DATA,
-    PAUSED,
-    AuthChallenge,
-    Authenticated,
-    AuthFailed,
-    AuthNeed,
-    AuthRefused,
-    AuthSucceeded,
-    BodyChunk,
-    BodyStarted,
-    BodyWanted,
-    ClientEvent,
-    ConnectionClosed,
-    ConnectionOpened,
-    Deadline,
-    Disconnecting,
-    EhloReceived,
-    Envelope,
-    ExpnReceived,
-    GreetingReceived,
-    HelloReceived,
-    HelpReceived,
-    MailReceived,
-    MessageReceived,
-    Pause,
-    QuitReceived,
-    RcptReceived,
-    Recipient,
-    ReplyReceived,
-    ServerEvent,
-    TLSInfo,
-    TlsReady,
-    TlsRequested,
-    TransactionReset,
-    VrfyReceived,
-    Wait,
-)
-from ehlo._limits import (
-    Limits,
-)
-from ehlo._server_config import (
-    ServerConfig,
-)
-from ehlo._state import (
-    ALLOWED,
-    TRANSITIONS,
-    State,
-)
-from ehlo._transcript import (
-    Trace,
-    WireRecord,
-)
-from ehlo._version import (
-    __version__,
-)
-from ehlo.client import (
-    ClientConnection,
-)
-from ehlo.extensions import (
-    STANDARD,
-    AuthParam,
-    Body,
-    Capabilities,
-    EnvId,
-    Extension,
-    Notify,
-    OfferFacts,
-    Orcpt,
-    Param,
-    Parameters,
-    Ret,
-    Size,
-)
-from ehlo.flows import (
-    Outcome,
-    Session,
-    SessionOptions,
-    Submission,
-    SubmissionResult,
-    TlsMode,
-    envelope,
-    recipient,
-)
-from ehlo.policy import (
-    OPEN_TEST,
-    OXSMTP_2008,
-    BareNewlines,
-    SubmissionPolicy,
-)
-from ehlo.sasl import (
-    Authorize,
-    FetchSecret,
-    Identity,
-    MechanismError,
-    Need,
-    Password,
-    SecretKind,
-    UserStore,
-    VerifyPassword,
-    nt_hash,
-)
-from ehlo.server import (
-    ServerConnection,
-)
-from ehlo.wire.address import (
-    AddressError,
-    ForwardPath,
-    Mailbox,
-    ReversePath,
-)
-from ehlo.wire.codes import (
-    EnhancedCode,
-    ReplyClass,
-)
-from ehlo.wire.dot import (
-    Newlines,
-)
-from ehlo.wire.reply import (
-    Reply,
-)
+from ehlo._lazy import lazily
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ehlo._commands import (
+        Auth,
+        Command,
+        Data,
+        Ehlo,
+        EndOfData,
+        Expn,
+        Helo,
+        Help,
+        Mail,
+        Noop,
+        Quit,
+        Rcpt,
+        Rset,
+        StartTls,
+        Verb,
+        Vrfy,
+    )
+    from ehlo._errors import (
+        AuthenticationFailed,
+        ConnectionFailed,
+        Error,
+        LocalProtocolError,
+        ProtocolError,
+        RemoteProtocolError,
+        ServiceRefused,
+        SessionError,
+        SubmissionFailed,
+        TlsFailed,
+    )
+    from ehlo._events import (
+        NEED_DATA,
+        PAUSED,
+        AuthChallenge,
+        Authenticated,
+        AuthFailed,
+        AuthNeed,
+        AuthRefused,
+        AuthSucceeded,
+        BodyChunk,
+        BodyStarted,
+        BodyWanted,
+        ClientEvent,
+        ConnectionClosed,
+        ConnectionOpened,
+        Deadline,
+        Disconnecting,
+        EhloReceived,
+        Envelope,
+        ExpnReceived,
+        GreetingReceived,
+        HelloReceived,
+        HelpReceived,
+        MailReceived,
+        MessageReceived,
+        Pause,
+        QuitReceived,
+        RcptReceived,
+        Recipient,
+        ReplyReceived,
+        ServerEvent,
+        TLSInfo,
+        TlsReady,
+        TlsRequested,
+        TransactionReset,
+        VrfyReceived,
+        Wait,
+    )
+    from ehlo._limits import (
+        Limits,
+    )
+    from ehlo._server_config import (
+        ServerConfig,
+    )
+    from ehlo._state import (
+        ALLOWED,
+        TRANSITIONS,
+        State,
+    )
+    from ehlo._transcript import (
+        Trace,
+        WireRecord,
+    )
+    from ehlo._version import (
+        __version__,
+    )
+    from ehlo.client import (
+        ClientConnection,
+    )
+    from ehlo.extensions import (
+        STANDARD,
+        AuthParam,
+        Body,
+        Capabilities,
+        EnvId,
+        Extension,
+        Notify,
+        OfferFacts,
+        Orcpt,
+        Param,
+        Parameters,
+        Ret,
+        Size,
+    )
+    from ehlo.flows import (
+        Outcome,
+        Session,
+        SessionOptions,
+        Submission,
+        SubmissionResult,
+        TlsMode,
+        envelope,
+        recipient,
+    )
+    from ehlo.policy import (
+        OPEN_TEST,
+        OXSMTP_2008,
+        BareNewlines,
+        SubmissionPolicy,
+    )
+    from ehlo.sasl import (
+        Authorize,
+        FetchSecret,
+        Identity,
+        MechanismError,
+        Need,
+        Password,
+        SecretKind,
+        UserStore,
+        VerifyPassword,
+        nt_hash,
+    )
+    from ehlo.server import (
+        ServerConnection,
+    )
+    from ehlo.wire.address import (
+        AddressError,
+        ForwardPath,
+        Mailbox,
+        ReversePath,
+    )
+    from ehlo.wire.codes import (
+        EnhancedCode,
+        ReplyClass,
+    )
+    from ehlo.wire.dot import (
+        Newlines,
+    )
+    from ehlo.wire.reply import (
+        Reply,
+    )
 
 __all__ = [
     "ALLOWED",
@@ -276,3 +280,70 @@ __all__ = [
     "nt_hash",
     "recipient",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "ehlo._commands": """
+            Auth Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb Vrfy
+        """,
+        "ehlo._errors": """
+            AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
+            RemoteProtocolError ServiceRefused SessionError SubmissionFailed TlsFailed
+        """,
+        "ehlo._events": """
+            NEED_DATA PAUSED AuthChallenge Authenticated AuthFailed AuthNeed AuthRefused AuthSucceeded
+            BodyChunk BodyStarted BodyWanted ClientEvent ConnectionClosed ConnectionOpened Deadline
+            Disconnecting EhloReceived Envelope ExpnReceived GreetingReceived HelloReceived HelpReceived
+            MailReceived MessageReceived Pause QuitReceived RcptReceived Recipient ReplyReceived
+            ServerEvent TLSInfo TlsReady TlsRequested TransactionReset VrfyReceived Wait
+        """,
+        "ehlo._limits": """
+            Limits
+        """,
+        "ehlo._server_config": """
+            ServerConfig
+        """,
+        "ehlo._state": """
+            ALLOWED TRANSITIONS State
+        """,
+        "ehlo._transcript": """
+            Trace WireRecord
+        """,
+        "ehlo._version": """
+            __version__
+        """,
+        "ehlo.client": """
+            ClientConnection
+        """,
+        "ehlo.extensions": """
+            STANDARD AuthParam Body Capabilities EnvId Extension Notify OfferFacts Orcpt Param
+            Parameters Ret Size
+        """,
+        "ehlo.flows": """
+            flows Outcome Session SessionOptions Submission SubmissionResult TlsMode envelope recipient
+        """,
+        "ehlo.policy": """
+            OPEN_TEST OXSMTP_2008 BareNewlines SubmissionPolicy
+        """,
+        "ehlo.sasl": """
+            Authorize FetchSecret Identity MechanismError Need Password SecretKind UserStore
+            VerifyPassword nt_hash
+        """,
+        "ehlo.server": """
+            ServerConnection
+        """,
+        "ehlo.wire.address": """
+            AddressError ForwardPath Mailbox ReversePath
+        """,
+        "ehlo.wire.codes": """
+            EnhancedCode ReplyClass
+        """,
+        "ehlo.wire.dot": """
+            Newlines
+        """,
+        "ehlo.wire.reply": """
+            Reply
+        """,
+    },
+)

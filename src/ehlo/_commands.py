@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import attrs
 
 from ehlo._errors import LocalProtocolError
+from ehlo._value import Value
 from ehlo.extensions import NO_PARAMETERS, Extension, Param, Parameters, by_type, render_parameters
 from ehlo.wire import abnf, base64
 from ehlo.wire.address import AddressError, ForwardPath, Mailbox, ReversePath, check_domain, render_path
@@ -46,29 +47,29 @@ class Verb(Enum):
     __hash__ = object.__hash__
 
 
-@attrs.frozen
-class Ehlo:
+@attrs.frozen(repr=False, eq=False)
+class Ehlo(Value):
     """EHLO with the client's name: a domain or an address literal [RFC5321-2.3.5a]."""
 
     verb: ClassVar[Verb] = Verb.EHLO
     name: str
 
 
-@attrs.frozen
-class Helo:
+@attrs.frozen(repr=False, eq=False)
+class Helo(Value):
     """HELO, for servers that know no EHLO [RFC5321-2.2.1b]."""
 
     verb: ClassVar[Verb] = Verb.HELO
     name: str
 
 
-@attrs.frozen
-class StartTls:
+@attrs.frozen(repr=False, eq=False)
+class StartTls(Value):
     verb: ClassVar[Verb] = Verb.STARTTLS
 
 
-@attrs.frozen
-class Auth:
+@attrs.frozen(repr=False, eq=False)
+class Auth(Value):
     """AUTH; `initial` is the initial response, b"" an empty one (`=`), None none."""
 
     verb: ClassVar[Verb] = Verb.AUTH
@@ -76,60 +77,60 @@ class Auth:
     initial: bytes | None = attrs.field(default=None, repr=lambda _: "***")
 
 
-@attrs.frozen
-class Mail:
+@attrs.frozen(repr=False, eq=False)
+class Mail(Value):
     verb: ClassVar[Verb] = Verb.MAIL
     reverse_path: ReversePath
     parameters: Parameters = NO_PARAMETERS
 
 
-@attrs.frozen
-class Rcpt:
+@attrs.frozen(repr=False, eq=False)
+class Rcpt(Value):
     verb: ClassVar[Verb] = Verb.RCPT
     forward_path: ForwardPath
     parameters: Parameters = NO_PARAMETERS
 
 
-@attrs.frozen
-class Data:
+@attrs.frozen(repr=False, eq=False)
+class Data(Value):
     verb: ClassVar[Verb] = Verb.DATA
 
 
-@attrs.frozen
-class EndOfData:
+@attrs.frozen(repr=False, eq=False)
+class EndOfData(Value):
     verb: ClassVar[Verb] = Verb.END_OF_DATA
 
 
-@attrs.frozen
-class Rset:
+@attrs.frozen(repr=False, eq=False)
+class Rset(Value):
     verb: ClassVar[Verb] = Verb.RSET
 
 
-@attrs.frozen
-class Noop:
+@attrs.frozen(repr=False, eq=False)
+class Noop(Value):
     verb: ClassVar[Verb] = Verb.NOOP
 
 
-@attrs.frozen
-class Vrfy:
+@attrs.frozen(repr=False, eq=False)
+class Vrfy(Value):
     verb: ClassVar[Verb] = Verb.VRFY
     text: str
 
 
-@attrs.frozen
-class Expn:
+@attrs.frozen(repr=False, eq=False)
+class Expn(Value):
     verb: ClassVar[Verb] = Verb.EXPN
     text: str
 
 
-@attrs.frozen
-class Help:
+@attrs.frozen(repr=False, eq=False)
+class Help(Value):
     verb: ClassVar[Verb] = Verb.HELP
     topic: str = ""
 
 
-@attrs.frozen
-class Quit:
+@attrs.frozen(repr=False, eq=False)
+class Quit(Value):
     verb: ClassVar[Verb] = Verb.QUIT
 
 
@@ -138,8 +139,8 @@ Command: TypeAlias = (
 )
 
 
-@attrs.frozen
-class Writable:
+@attrs.frozen(repr=False, eq=False)
+class Writable(Value):
     """The parameters that may be written, by the type of their value: those of the extensions in the
     server's last EHLO reply."""
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import attrs
 
 from ehlo._commands import Command
+from ehlo._value import Value
 from ehlo.extensions import NO_PARAMETERS, Capabilities, Parameters
 from ehlo.sasl import Identity, Need
 from ehlo.wire.address import ForwardPath, ReversePath
@@ -52,8 +53,8 @@ class Deadline:
     seconds: float
 
 
-@attrs.frozen(kw_only=True)
-class TLSInfo:
+@attrs.frozen(repr=False, eq=False, kw_only=True)
+class TLSInfo(Value):
     """The outcome of a handshake, as far as the engine must know it."""
 
     version: str
@@ -67,16 +68,16 @@ class TLSInfo:
     """DER, for the tls-server-end-point channel binding (RFC 5929)."""
 
 
-@attrs.frozen
-class Recipient:
+@attrs.frozen(repr=False, eq=False)
+class Recipient(Value):
     """One accepted RCPT."""
 
     path: ForwardPath
     parameters: Parameters = NO_PARAMETERS
 
 
-@attrs.frozen
-class Envelope:
+@attrs.frozen(repr=False, eq=False)
+class Envelope(Value):
     """A transaction: who sends, to whom, and on which terms."""
 
     reverse_path: ReversePath
@@ -87,62 +88,62 @@ class Envelope:
 # ---- client ----
 
 
-@attrs.frozen
-class GreetingReceived:
+@attrs.frozen(repr=False, eq=False)
+class GreetingReceived(Value):
     """The first reply, 220 or a refusal."""
 
     reply: Reply
 
 
-@attrs.frozen
-class EhloReceived:
+@attrs.frozen(repr=False, eq=False)
+class EhloReceived(Value):
     """EHLO or HELO was accepted; after HELO there are no capabilities."""
 
     capabilities: Capabilities
     reply: Reply
 
 
-@attrs.frozen
-class ReplyReceived:
+@attrs.frozen(repr=False, eq=False)
+class ReplyReceived(Value):
     """Any other reply, with the command that it answers."""
 
     command: Command
     reply: Reply
 
 
-@attrs.frozen
-class AuthChallenge:
+@attrs.frozen(repr=False, eq=False)
+class AuthChallenge(Value):
     """334. `text` is raw, for it is not always base64. Answer with `auth_respond` or `auth_cancel`."""
 
     text: bytes = attrs.field(repr=lambda _: "***")
 
 
-@attrs.frozen
-class AuthSucceeded:
+@attrs.frozen(repr=False, eq=False)
+class AuthSucceeded(Value):
     reply: Reply
 
 
-@attrs.frozen
-class AuthFailed:
+@attrs.frozen(repr=False, eq=False)
+class AuthFailed(Value):
     """AUTH ended with a 4yz or 5yz."""
 
     reply: Reply
 
 
-@attrs.frozen
-class TlsReady:
+@attrs.frozen(repr=False, eq=False)
+class TlsReady(Value):
     """STARTTLS was accepted. Do the handshake, then call `start_tls_done`."""
 
 
-@attrs.frozen
-class BodyWanted:
+@attrs.frozen(repr=False, eq=False)
+class BodyWanted(Value):
     """354. Call `send_body` for each piece, then `end_body`."""
 
     reply: Reply
 
 
-@attrs.frozen
-class Disconnecting:
+@attrs.frozen(repr=False, eq=False)
+class Disconnecting(Value):
     """421 that answers no command: the server is going away [RFC5321-3.8d]."""
 
     reply: Reply
@@ -151,39 +152,39 @@ class Disconnecting:
 # ---- server: (decide) marks those that wait for accept, reject or reply ----
 
 
-@attrs.frozen
-class ConnectionOpened:
+@attrs.frozen(repr=False, eq=False)
+class ConnectionOpened(Value):
     """(decide) Somebody connected: the reply is the greeting."""
 
 
-@attrs.frozen
-class HelloReceived:
+@attrs.frozen(repr=False, eq=False)
+class HelloReceived(Value):
     """(decide) EHLO (`extended`) or HELO."""
 
     name: str
     extended: bool
 
 
-@attrs.frozen
-class TlsRequested:
+@attrs.frozen(repr=False, eq=False)
+class TlsRequested(Value):
     """(decide) STARTTLS. After `accept`: send what is queued, do the handshake, `start_tls_done`."""
 
 
-@attrs.frozen
-class AuthNeed:
+@attrs.frozen(repr=False, eq=False)
+class AuthNeed(Value):
     """(`auth_answer`) A mechanism asks about credentials."""
 
     need: Need
     mechanism: str
 
 
-@attrs.frozen
-class Authenticated:
+@attrs.frozen(repr=False, eq=False)
+class Authenticated(Value):
     identity: Identity
 
 
-@attrs.frozen
-class AuthRefused:
+@attrs.frozen(repr=False, eq=False)
+class AuthRefused(Value):
     """An exchange failed. `reason` is for the application and never went over the wire."""
 
     mechanism: str
@@ -192,83 +193,83 @@ class AuthRefused:
     """How many failed on this connection."""
 
 
-@attrs.frozen
-class MailReceived:
+@attrs.frozen(repr=False, eq=False)
+class MailReceived(Value):
     """(decide)"""
 
     reverse_path: ReversePath
     parameters: Parameters
 
 
-@attrs.frozen
-class RcptReceived:
+@attrs.frozen(repr=False, eq=False)
+class RcptReceived(Value):
     """(decide)"""
 
     forward_path: ForwardPath
     parameters: Parameters
 
 
-@attrs.frozen
-class BodyStarted:
+@attrs.frozen(repr=False, eq=False)
+class BodyStarted(Value):
     """(decide) DATA with at least one recipient; `accept` is 354."""
 
     envelope: Envelope
 
 
-@attrs.frozen
-class BodyChunk:
+@attrs.frozen(repr=False, eq=False)
+class BodyChunk(Value):
     """The next octets of the message, dots unstuffed, CRLF kept. Never empty."""
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} octets>")
 
 
-@attrs.frozen
-class MessageReceived:
+@attrs.frozen(repr=False, eq=False)
+class MessageReceived(Value):
     """(decide) The message is complete; make it durable before `accept` [RFC5321-2.1a]."""
 
     envelope: Envelope
     size: int
 
 
-@attrs.frozen
-class TransactionReset:
+@attrs.frozen(repr=False, eq=False)
+class TransactionReset(Value):
     """The open transaction ended without a message: RSET, EHLO, QUIT, a refused body, a lost connection.
 
     Whatever was kept of it must be thrown away.
     """
 
 
-@attrs.frozen
-class VrfyReceived:
+@attrs.frozen(repr=False, eq=False)
+class VrfyReceived(Value):
     """(decide) `accept` is 252: nothing is verified [RFC5321-3.5.3a]."""
 
     text: str
 
 
-@attrs.frozen
-class ExpnReceived:
+@attrs.frozen(repr=False, eq=False)
+class ExpnReceived(Value):
     """(decide) `accept` needs a reply of the caller's own; the default is a refusal."""
 
     text: str
 
 
-@attrs.frozen
-class HelpReceived:
+@attrs.frozen(repr=False, eq=False)
+class HelpReceived(Value):
     """(decide)"""
 
     topic: str
 
 
-@attrs.frozen
-class QuitReceived:
+@attrs.frozen(repr=False, eq=False)
+class QuitReceived(Value):
     """221 is queued."""
 
 
 # ---- both ----
 
 
-@attrs.frozen
-class ConnectionClosed:
+@attrs.frozen(repr=False, eq=False)
+class ConnectionClosed(Value):
     """Nothing more will happen: send what is queued and close."""
 
 

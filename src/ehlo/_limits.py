@@ -6,9 +6,11 @@ from typing import Final
 
 import attrs
 
+from ehlo._value import Value
 
-@attrs.frozen(kw_only=True)
-class Limits:
+
+@attrs.frozen(repr=False, eq=False, kw_only=True)
+class Limits(Value):
     """Bounds of one connection. Sizes are octets, CRLF included; times are seconds."""
 
     command_line: int = 4096

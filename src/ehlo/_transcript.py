@@ -13,14 +13,15 @@ from typing import Literal, TypeAlias
 import attrs
 
 from ehlo._commands import Verb
+from ehlo._value import Value
 from ehlo.wire.abnf import CONTROL, MECHANISM
 
 REDACTED = "***"
 _VERBS = frozenset(verb.value.encode() for verb in Verb if verb.value.isupper())
 
 
-@attrs.frozen
-class WireRecord:
+@attrs.frozen(repr=False, eq=False)
+class WireRecord(Value):
     """One line, or one note about octets that are not shown."""
 
     sender: Literal["C", "S", "-"]

@@ -12,13 +12,14 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.wire.command import ParameterError, split_parameters
 
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Param(Generic[T]):
+@attrs.frozen(repr=False, eq=False)
+class Param(Value, Generic[T]):
     """One parameter of MAIL or RCPT and the type of its value."""
 
     keyword: str
@@ -29,8 +30,8 @@ class Param(Generic[T]):
     """The text behind `=`; None for none. Raises ValueError."""
 
 
-@attrs.frozen(kw_only=True)
-class OfferFacts:
+@attrs.frozen(repr=False, eq=False, kw_only=True)
+class OfferFacts(Value):
     """What the EHLO reply of a server depends on."""
 
     tls_active: bool = False
@@ -48,8 +49,8 @@ def _arguments(words: tuple[str, ...]) -> Any:
     return words
 
 
-@attrs.frozen(kw_only=True)
-class Extension:
+@attrs.frozen(repr=False, eq=False, kw_only=True)
+class Extension(Value):
     """One service extension (RFC 5321 section 2.2)."""
 
     keyword: str

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.extensions._base import Extension, OfferFacts, Param, need_value
 from ehlo.wire import xtext
 from ehlo.wire.address import Mailbox
 
 
-@attrs.frozen
-class AuthParam:
+@attrs.frozen(repr=False, eq=False)
+class AuthParam(Value):
     """Who submitted the message first; None is `<>`: unknown or not vouched for [RFC4954-5a]."""
 
     mailbox: Mailbox | None

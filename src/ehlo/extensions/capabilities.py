@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.extensions._base import Extension
 from ehlo.wire.reply import Reply
 
@@ -27,8 +28,8 @@ def _merge(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {keyword: tuple(words) for keyword, words in found.items()}
 
 
-@attrs.frozen
-class Capabilities:
+@attrs.frozen(repr=False, eq=False)
+class Capabilities(Value):
     """Keywords are kept as offered, known or not [EXCH-ehlo-c]; look them up in any letter case.
 
     `capabilities.offer(SIZE)` gives an extension's own reading of its words.

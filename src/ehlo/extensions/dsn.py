@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum, Flag
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.extensions._base import Extension, Param, need_value, need_word
 from ehlo.wire import abnf, xtext
 from ehlo.wire.address import Mailbox
 
 ENVID_LENGTH = 100
 ORCPT_LENGTH = 500
-_ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+\-/?^_`{|}~]+\Z")
-_PRINTABLE = re.compile(r"[ -~]+\Z")
+_ADDR_TYPE = abnf.Pattern(r"[A-Za-z0-9!#$%&'*+\-/?^_`{|}~]+\Z")
+_PRINTABLE = abnf.Pattern(r"[ -~]+\Z")
 # RFC 6533 section 3: EmbeddedUnicodeChar.
-_EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
-_UNICODE_XTEXT = re.compile(rf"[^\x00- +=\\{abnf.NOT_UTF8}]*\Z")
-_NOT_UNICODE_XTEXT = re.compile(r"[^!-*,-<>-\[\]-~]")
+_EMBEDDED = abnf.Pattern(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_UNICODE_XTEXT = abnf.Pattern(rf"[^\x00- +=\\{abnf.NOT_UTF8}]*\Z")
+_NOT_UNICODE_XTEXT = abnf.Pattern(r"[^!-*,-<>-\[\]-~]")
 
 
 class Ret(Enum):
@@ -42,15 +42,15 @@ def _printable(_: object, __: object, value: str) -> None:
         raise ValueError("ENVID is 1 to 100 printable ASCII characters")
 
 
-@attrs.frozen
-class EnvId:
+@attrs.frozen(repr=False, eq=False)
+class EnvId(Value):
     """The sender's name for the transaction, decoded [RFC3461-4.4a]."""
 
     value: str = attrs.field(validator=_printable)
 
 
-@attrs.frozen
-class Orcpt:
+@attrs.frozen(repr=False, eq=False)
+class Orcpt(Value):
     """The original recipient. `raw` is the value as it came, for relaying byte for byte."""
 
     type: str

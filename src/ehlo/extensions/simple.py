@@ -7,6 +7,7 @@ from enum import Enum
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.extensions._base import Extension, OfferFacts, Param, need_value, need_word
 
 _DIGITS = re.compile(r"[0-9]{1,20}\Z")
@@ -17,8 +18,8 @@ def _in_range(_: object, __: object, value: int) -> None:
         raise ValueError("SIZE has 1 to 20 digits")
 
 
-@attrs.frozen
-class Size:
+@attrs.frozen(repr=False, eq=False)
+class Size(Value):
     """The octets that the sender expects the message to have, dots unstuffed [RFC1870-5a]."""
 
     octets: int = attrs.field(validator=_in_range)

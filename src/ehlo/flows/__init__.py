@@ -6,37 +6,41 @@ for each connection. The rules between a flow and its binding are in `ehlo.flows
 
 from __future__ import annotations
 
-from ehlo.flows.actions import (
-    Action,
-    Ask,
-    Close,
-    Exchange,
-    Flow,
-    Poll,
-    ReadBody,
-    Receive,
-    Send,
-    Shutdown,
-    StartTLS,
-)
-from ehlo.flows.arguments import (
-    SUBMISSION_PORT,
-    SUBMISSIONS_PORT,
-    AnyNotify,
-    AnyRecipient,
-    client_name,
-    envelope,
-    recipient,
-    takes_eight_bit,
-    tls_mode,
-)
-from ehlo.flows.close import close
-from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
-from ehlo.flows.open import SessionOptions, TlsMode, open_session
-from ehlo.flows.results import Outcome, SubmissionResult
-from ehlo.flows.serve import serve
-from ehlo.flows.submit import Submission, submit
-from ehlo.wire.dot import has_bare_newline
+from ehlo._lazy import lazily
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ehlo.flows._close import close
+    from ehlo.flows._open import SessionOptions, TlsMode, open_session
+    from ehlo.flows._serve import serve
+    from ehlo.flows._submit import Submission, submit
+    from ehlo.flows.actions import (
+        Action,
+        Ask,
+        Close,
+        Exchange,
+        Flow,
+        Poll,
+        ReadBody,
+        Receive,
+        Send,
+        Shutdown,
+        StartTLS,
+    )
+    from ehlo.flows.arguments import (
+        SUBMISSION_PORT,
+        SUBMISSIONS_PORT,
+        AnyNotify,
+        AnyRecipient,
+        client_name,
+        envelope,
+        recipient,
+        takes_eight_bit,
+        tls_mode,
+    )
+    from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
+    from ehlo.flows.results import Outcome, SubmissionResult
+    from ehlo.wire.dot import has_bare_newline
 
 __all__ = [
     "HOOKS",
@@ -75,3 +79,37 @@ __all__ = [
     "takes_eight_bit",
     "tls_mode",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "ehlo.flows.actions": """
+            Action Ask Close Exchange Flow Poll ReadBody Receive Send Shutdown StartTLS
+        """,
+        "ehlo.flows.arguments": """
+            SUBMISSION_PORT SUBMISSIONS_PORT AnyNotify AnyRecipient client_name envelope recipient
+            takes_eight_bit tls_mode
+        """,
+        "ehlo.flows._close": """
+            close
+        """,
+        "ehlo.flows.handler": """
+            HOOKS Hooks Session hooks_of mechanisms_of
+        """,
+        "ehlo.flows._open": """
+            SessionOptions TlsMode open_session
+        """,
+        "ehlo.flows.results": """
+            Outcome SubmissionResult
+        """,
+        "ehlo.flows._serve": """
+            serve
+        """,
+        "ehlo.flows._submit": """
+            Submission submit
+        """,
+        "ehlo.wire.dot": """
+            has_bare_newline
+        """,
+    },
+)

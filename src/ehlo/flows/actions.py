@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 
 from ehlo._events import Deadline
+from ehlo._value import Value
 
 T = TypeVar("T")
 
@@ -22,8 +23,8 @@ class Shutdown(Exception):
     """Thrown into a server flow where it waits for octets: say goodbye and end."""
 
 
-@attrs.frozen
-class Send:
+@attrs.frozen(repr=False, eq=False)
+class Send(Value):
     """Write all of `data`. Result: None.
 
     With `and_receive` the binding goes on reading while it writes and keeps what comes for the
@@ -35,8 +36,8 @@ class Send:
     and_receive: bool = False
 
 
-@attrs.frozen
-class Receive:
+@attrs.frozen(repr=False, eq=False)
+class Receive(Value):
     """Result: the next octets, b"" at the end of the stream.
 
     The clock of a deadline starts when its object is first seen, and goes on for the same object.
@@ -45,8 +46,8 @@ class Receive:
     deadline: Deadline | None = None
 
 
-@attrs.frozen
-class Exchange:
+@attrs.frozen(repr=False, eq=False)
+class Exchange(Value):
     """`Send`, then `Receive`, under one deadline. Result: the next octets, b"" at the end of the stream.
 
     Nearly all of a session is such turns; as one action they cost half.
@@ -58,16 +59,16 @@ class Exchange:
     """As in `Send`."""
 
 
-@attrs.frozen
-class Poll:
+@attrs.frozen(repr=False, eq=False)
+class Poll(Value):
     """Do not wait. Result: octets that have come already, b"" at the end of the stream, None for nothing.
 
     A reply that is there before its question was asked must not pass for the answer.
     """
 
 
-@attrs.frozen
-class StartTLS:
+@attrs.frozen(repr=False, eq=False)
+class StartTLS(Value):
     """Do the TLS handshake on the octets that come next. Result: a `TLSInfo`.
 
     Octets received before this action and not yet handed out belong to the handshake.
@@ -78,8 +79,8 @@ class StartTLS:
     deadline: Deadline | None = None
 
 
-@attrs.frozen
-class Ask:
+@attrs.frozen(repr=False, eq=False)
+class Ask(Value):
     """Call user code, await what it returns if it must be awaited. Result: the answer.
 
     An `Exception` that it raises is thrown into the flow; a server binding logs it first.
@@ -89,15 +90,15 @@ class Ask:
     """Its repr would show its arguments, and a password may be one of them."""
 
 
-@attrs.frozen
-class ReadBody:
+@attrs.frozen(repr=False, eq=False)
+class ReadBody(Value):
     """Result: the next piece of the caller's message, about `size` octets, b"" at its end."""
 
     size: int
 
 
-@attrs.frozen
-class Close:
+@attrs.frozen(repr=False, eq=False)
+class Close(Value):
     """End the connection. Result: None.
 
     `linger` is for how many seconds what still comes is read and thrown away after the last octet

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.wire.address import ForwardPath
 from ehlo.wire.reply import Reply
 
 
-@attrs.frozen
-class Outcome:
+@attrs.frozen(repr=False, eq=False)
+class Outcome(Value):
     """What became of one recipient."""
 
     recipient: ForwardPath
@@ -32,8 +33,8 @@ class Outcome:
         return self.reply.is_transient or many
 
 
-@attrs.frozen
-class SubmissionResult:
+@attrs.frozen(repr=False, eq=False)
+class SubmissionResult(Value):
     """One outcome for each recipient, in the caller's order."""
 
     outcomes: tuple[Outcome, ...]

@@ -7,6 +7,7 @@ from typing import Literal
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.wire.address import ForwardPath, Mailbox, ReversePath
 from ehlo.wire.reply import Reply
 
@@ -20,8 +21,8 @@ class BareNewlines(Enum):
     """Taken with its octets unchanged [SEC-SMUG-in-c]; never hand such a message on as it is."""
 
 
-@attrs.frozen(kw_only=True)
-class SubmissionPolicy:
+@attrs.frozen(repr=False, eq=False, kw_only=True)
+class SubmissionPolicy(Value):
     """One field for each decision; the defaults are the profile's."""
 
     require_auth: bool = True

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import attrs
 
 from ehlo._errors import Error
+from ehlo._value import Value
 from ehlo.wire import base64
 
 
@@ -27,8 +28,8 @@ def _redacted(_: object) -> str:
     return "***"
 
 
-@attrs.frozen
-class Password:
+@attrs.frozen(repr=False, eq=False)
+class Password(Value):
     """Credentials for every mechanism that starts from a password."""
 
     username: str
@@ -41,8 +42,8 @@ class Password:
 Credentials: TypeAlias = Password
 
 
-@attrs.frozen
-class Identity:
+@attrs.frozen(repr=False, eq=False)
+class Identity(Value):
     """Who the session acts for after a successful exchange."""
 
     authcid: str
@@ -62,22 +63,22 @@ class SecretKind(Enum):
 # ---- what a server mechanism returns: exactly one of these at each step ----
 
 
-@attrs.frozen
-class Challenge:
+@attrs.frozen(repr=False, eq=False)
+class Challenge(Value):
     """Send `data` in a 334; the client's next line comes to `respond`."""
 
     data: bytes
 
 
-@attrs.frozen
-class Done:
+@attrs.frozen(repr=False, eq=False)
+class Done(Value):
     """The exchange succeeded."""
 
     identity: Identity
 
 
-@attrs.frozen
-class Refuse:
+@attrs.frozen(repr=False, eq=False)
+class Refuse(Value):
     """The exchange failed. `reason` is for the application, never for the wire."""
 
     reason: str
@@ -85,8 +86,8 @@ class Refuse:
     """The client's data broke the mechanism's grammar (501 5.5.2) rather than being wrong (535)."""
 
 
-@attrs.frozen
-class VerifyPassword:
+@attrs.frozen(repr=False, eq=False)
+class VerifyPassword(Value):
     """Answer with a bool: are these the right credentials?"""
 
     username: str
@@ -94,8 +95,8 @@ class VerifyPassword:
     authzid: str
 
 
-@attrs.frozen
-class FetchSecret:
+@attrs.frozen(repr=False, eq=False)
+class FetchSecret(Value):
     """Answer with the stored secret as bytes, or None for an unknown user."""
 
     username: str
@@ -103,8 +104,8 @@ class FetchSecret:
     domain: str
 
 
-@attrs.frozen
-class Authorize:
+@attrs.frozen(repr=False, eq=False)
+class Authorize(Value):
     """Answer with a bool: may `authcid` act as `authzid`? Asked only when they differ."""
 
     authcid: str
@@ -166,8 +167,8 @@ class ServerMechanism:
         return step
 
 
-@attrs.frozen
-class ClientContext:
+@attrs.frozen(repr=False, eq=False)
+class ClientContext(Value):
     """What a client mechanism may know about the connection."""
 
     server_name: str

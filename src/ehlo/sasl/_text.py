@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ehlo._errors import LocalProtocolError
 from ehlo.sasl._base import Password, Refuse, VerifyPassword
-from ehlo.sasl.saslprep import SaslprepError, saslprep
+from ehlo.sasl._saslprep import SaslprepError, saslprep
 
 
 def sendable(what: str, text: str) -> bytes:

@@ -18,8 +18,8 @@ from ehlo.sasl._base import (
     ServerSteps,
     decode_challenge,
 )
+from ehlo.sasl._saslprep import SaslprepError, saslprep
 from ehlo.sasl._text import password_need, sendable
-from ehlo.sasl.saslprep import SaslprepError, saslprep
 
 
 class PlainServer(ServerMechanism):

@@ -10,8 +10,8 @@ from typing import Final
 import attrs
 
 from ehlo.sasl._base import SecretKind
+from ehlo.sasl._saslprep import SaslprepError, saslprep
 from ehlo.sasl.ntlm.crypto import nt_hash
-from ehlo.sasl.saslprep import SaslprepError, saslprep
 
 
 @attrs.frozen

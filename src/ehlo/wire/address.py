@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from ehlo._value import Value
 from ehlo.wire import abnf
 
 # [RFC5321-4.5.3.1a] octets that must be taken; more is refused.
@@ -23,18 +24,18 @@ _PATH = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^">])*)>(?: +(.*))?\Z', re.DOTALL)
 _MAILBOX = rf"([{abnf.ATEXT}]+(?:\.[{abnf.ATEXT}]+)*)@([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)"
 _SIMPLE = re.compile(rf"{_MAILBOX}\Z")
 _SIMPLE_PATH = re.compile(rf"<{_MAILBOX}>\Z".encode("ascii"))
-_ROUTE = re.compile(r"@[^,:@<>\s]+(?:,@[^,:@<>\s]+)*:")
+_ROUTE = abnf.Pattern(r"@[^,:@<>\s]+(?:,@[^,:@<>\s]+)*:")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_UNQUOTE = re.compile(r"\\(.)")
-_QUOTE = re.compile(r'(["\\])')
+_UNQUOTE = abnf.Pattern(r"\\(.)")
+_QUOTE = abnf.Pattern(r'(["\\])')
 
 
 class AddressError(ValueError):
     """Not a mailbox or path by the grammar; the text never repeats the input."""
 
 
-@attrs.frozen
-class Mailbox:
+@attrs.frozen(repr=False, eq=False)
+class Mailbox(Value):
     """`local@domain`. Make one from text with `Mailbox.parse`.
 
     Equal when the local parts are the same, however they were quoted [RFC5321-4.1.2e], and the

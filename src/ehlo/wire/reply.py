@@ -14,7 +14,8 @@ import attrs
 
 from ehlo._errors import LocalProtocolError, RemoteProtocolError
 from ehlo._limits import Limits
-from ehlo.wire.abnf import CONTROL
+from ehlo._value import Value
+from ehlo.wire.abnf import CONTROL, Pattern
 from ehlo.wire.buffer import LineTooLong, ReceiveBuffer
 from ehlo.wire.codes import CLASS_OF, EnhancedCode, ReplyClass, split_enhanced
 
@@ -23,7 +24,7 @@ _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
 _WHOLE = re.compile(rb"(?!334)([2-5][0-9][0-9])(?: ([^\r\n]*))?\Z")
 _BREAK = re.compile(r"\r\n|[\r\n]")
 # Surrogates that no octet was escaped to.
-_NO_OCTET = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_NO_OCTET = Pattern("[\ud800-\udc7f\udd00-\udfff]")
 # [RFC5321-4.5.3.1.5a] 512 octets hold "250-", an enhanced code "5.123.123 ", the text and CRLF.
 _TEXT_ROOM: Final = 512 - 4 - 10 - 2
 
@@ -39,8 +40,8 @@ def _enhanced(value: EnhancedCode | str | None) -> EnhancedCode | None:
     return EnhancedCode.parse(value) if isinstance(value, str) else value
 
 
-@attrs.frozen
-class Reply:
+@attrs.frozen(repr=False, eq=False)
+class Reply(Value):
     """One reply of a server: `Reply(550, "No such user", "5.1.1")`.
 
     Raises ValueError for a code outside 200 to 599 or an enhanced code of another class.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-_PLAIN: Final = re.compile(r"[!-*,-<>-~]*\Z")
-_XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")
-_HEX: Final = re.compile(r"\+([0-9A-F]{2})")
+from ehlo.wire.abnf import Pattern
+
+_PLAIN: Final = Pattern(r"[!-*,-<>-~]*\Z")
+_XTEXT: Final = Pattern(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")
+_HEX: Final = Pattern(r"\+([0-9A-F]{2})")
 
 
 def encode(text: str) -> str:

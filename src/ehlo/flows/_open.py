@@ -26,9 +26,9 @@ from ehlo._events import (
 )
 from ehlo.client import ClientConnection
 from ehlo.extensions import AUTH, STARTTLS
+from ehlo.flows._close import close
 from ehlo.flows._drive import event, guarded
 from ehlo.flows.actions import Close, Flow, StartTLS
-from ehlo.flows.close import close
 from ehlo.sasl import (
     CLIENT_MECHANISMS,
     ClientContext,
