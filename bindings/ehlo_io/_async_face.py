@@ -8,8 +8,8 @@ from typing import Any, Protocol, Self, TypeVar, Unpack
 
 import ehlo
 from ehlo import flows
+from ehlo_io._client import ClientBase, ClientSetup, SubmitOptions
 from ehlo_io._message import Message, Source
-from ehlo_io._setup import ClientBase, ClientSetup, SubmitOptions
 
 T = TypeVar("T")
 

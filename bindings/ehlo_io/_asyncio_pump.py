@@ -17,8 +17,8 @@ from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
 from ehlo_io._alarm import Alarm
 from ehlo_io._asyncio_link import MAX_UNREAD, AsyncioLink
+from ehlo_io._common import MAX_REPLIES, log_hook_failure
 from ehlo_io._message import Source
-from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import MakeChannel
 
 T = TypeVar("T")

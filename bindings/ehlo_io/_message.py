@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import copy
-import email.generator
-import email.message
-import email.policy
-import email.utils
 import io
-import tempfile
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
-from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 import attrs
 
 import ehlo
 from ehlo.flows import has_bare_newline
 
+if TYPE_CHECKING:
+    import email.message
+
 Octets: TypeAlias = bytes | bytearray | memoryview
-Message: TypeAlias = Octets | IO[bytes] | email.message.Message | Iterable[bytes] | AsyncIterable[bytes]
+Message: TypeAlias = "Octets | IO[bytes] | email.message.Message | Iterable[bytes] | AsyncIterable[bytes]"
 """Octets, a binary file, an email message, or pieces of octets."""
 
 _SPOOL = 1024 * 1024
+
+
+def _is_email(message: object) -> TypeGuard[email.message.Message]:
+    # Who has one has imported its module, and nobody else shall pay for it.
+    module = sys.modules.get("email.message")
+    return module is not None and isinstance(message, module.Message)
 
 
 @runtime_checkable
@@ -106,7 +111,7 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
         if refuse_bare and has_bare_newline(data):
             raise ehlo.LocalProtocolError("the message has a bare CR or LF")
         return Prepared(data, None, None, None)
-    if isinstance(message, email.message.Message):
+    if _is_email(message):
         return _flatten(message, eight_bit_offered=eight_bit_offered)
     if isinstance(message, io.TextIOBase):
         raise ehlo.LocalProtocolError("a message is octets, not str: open the file in binary mode")
@@ -121,7 +126,7 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
     if isinstance(message, _File):
         return Prepared(None, _FileOctets(message), _file_size(message), None)
     if isinstance(message, Iterable):
-        return Prepared(None, _Pieces(iter(message)), None, None)
+        return Prepared(None, _Pieces(iter(cast("Iterable[bytes]", message))), None, None)
     raise ehlo.LocalProtocolError(f"{type(message).__name__} is no message")
 
 
@@ -137,6 +142,9 @@ def _file_size(file: Any) -> int | None:
 
 
 def _flatten(message: email.message.Message, *, eight_bit_offered: bool) -> Prepared:
+    import email.generator  # noqa: PLC0415 (see _is_email)
+    import tempfile  # noqa: PLC0415
+
     # Python's generator can write the parts in 7 bits where the server takes no more.
     policy = message.policy.clone(linesep="\r\n", cte_type="8bit" if eight_bit_offered else "7bit")
     spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 (read by the caller's flow)
@@ -163,7 +171,7 @@ def addresses_of(message: Message) -> tuple[str, list[str]]:
 
     Raises LocalProtocolError for other kinds of message, and where there is no sender.
     """
-    if not isinstance(message, email.message.Message):
+    if not _is_email(message):
         raise ehlo.LocalProtocolError("sender and recipients can be left out for an email message only")
     prefix = "Resent-" if "Resent-From" in message else ""
     senders = _addresses(message, prefix + "Sender") or _addresses(message, prefix + "From")
@@ -175,5 +183,7 @@ def addresses_of(message: Message) -> tuple[str, list[str]]:
 
 
 def _addresses(message: email.message.Message, field: str) -> list[str]:
+    import email.utils  # noqa: PLC0415 (see _is_email)
+
     values = [str(value) for value in message.get_all(field, [])]
     return [address for _, address in email.utils.getaddresses(values) if address]

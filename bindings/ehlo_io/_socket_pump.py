@@ -16,8 +16,8 @@ import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
 from ehlo_io._clock import Timed
+from ehlo_io._common import MAX_REPLIES, log_hook_failure
 from ehlo_io._message import Source
-from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import Channel, MakeChannel
 
 T = TypeVar("T")

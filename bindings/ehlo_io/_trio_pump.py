@@ -18,14 +18,22 @@ import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
 from ehlo_io._alarm import Alarm, Sleeper
+from ehlo_io._common import MAX_REPLIES, log_hook_failure
 from ehlo_io._message import Source
-from ehlo_io._setup import MAX_REPLIES, log_hook_failure
 from ehlo_io._tls import Channel, MakeChannel
 
 T = TypeVar("T")
 _SIZE: Final = 65536
 _GOODBYE: Final = 0.1
 """Seconds that the end of TLS gets to leave; it has no room only if the peer does not read."""
+
+
+def bare(stream: trio.SocketStream) -> socket.socket:
+    """The socket of a stream, without what trio puts around it: pumps wait for it themselves."""
+    inner = stream.socket
+    sock = socket.socket(inner.family, inner.type, inner.proto, fileno=inner.detach())
+    sock.setblocking(False)
+    return sock
 
 
 class _TrioAlarm(Alarm):

@@ -2,161 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from types import TracebackType
-from typing import Unpack
-
-from ehlo import flows
-from ehlo_io._async_face import Client, Connecting, no_connection
-from ehlo_io._asyncio_link import AsyncioAlarm
-from ehlo_io._asyncio_pump import AsyncioPump
-from ehlo_io._setup import (
-    LOGGER,
-    ClientSetup,
-    ConnectOptions,
-    ServeOptions,
-    ServerSetup,
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ehlo_io._asyncio_client import Client, connect
+    from ehlo_io._asyncio_server import GRACE, Server, serve
 
 __all__ = ["GRACE", "Client", "Server", "connect", "serve"]
 
-GRACE = 5.0
-"""Seconds that open connections get to end when a server stops."""
+
+def __getattr__(name: str) -> object:
+    # Imported when it is first asked for: a client needs nothing of the server role.
+    if name in ("Client", "connect"):
+        from ehlo_io import _asyncio_client as home  # noqa: PLC0415
+    elif name in ("GRACE", "Server", "serve"):
+        from ehlo_io import _asyncio_server as home  # type: ignore[no-redef]  # noqa: PLC0415
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(home, name)
 
 
-async def _open(setup: ClientSetup) -> Client:
-    conn = setup.connection()
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(setup.connect_timeout):
-            _, pump = await loop.create_connection(
-                lambda: AsyncioPump(setup.channel, AsyncioAlarm(loop)), setup.host, setup.port
-            )
-    except OSError as error:
-        raise no_connection(setup, error) from error
-    await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
-    return Client(setup, conn, pump)
-
-
-def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:
-    """Open a session that is ready for messages; see `ConnectOptions`. Await it or enter it.
-
-    Raises LocalProtocolError for a wrong argument; when awaited SessionError or
-    RemoteProtocolError.
-    """
-    return Connecting(_open, ClientSetup.of(host, port, options))
-
-
-class _Connections:
-    """The open connections of a server; `_asyncio_pump.Owner` of each."""
-
-    def __init__(self, setup: ServerSetup) -> None:
-        self._setup = setup
-        self._make_channel = setup.channel
-        self._alarm: AsyncioAlarm | None = None
-        self._open: set[AsyncioPump] = set()
-        self._stopping = False
-        self._ended = asyncio.Event()
-
-    def pump(self) -> AsyncioPump:
-        if self._alarm is None:
-            self._alarm = AsyncioAlarm(asyncio.get_running_loop())
-        return AsyncioPump(self._make_channel, self._alarm, self)
-
-    def made(self, pump: AsyncioPump) -> None:
-        if self._stopping:
-            pump.abort()
-            return
-        self._open.add(pump)
-        pump.start(self._setup.flow(pump.peer))
-
-    def ended(self, pump: AsyncioPump, error: Exception | None) -> None:
-        if error is not None:
-            LOGGER.error("a connection ended in an error (session with %s)", pump.peer, exc_info=error)
-            pump.abort()
-        self.gone(pump)
-
-    def gone(self, pump: AsyncioPump) -> None:
-        # A hook may be at work when the connection is gone, and octets on their way after the flow.
-        if pump.over:
-            self._open.discard(pump)
-            if not self._open:
-                self._ended.set()
-
-    async def end(self) -> None:
-        """Let each end, or be ended."""
-        self._stopping = True
-        for pump in list(self._open):
-            pump.stop()
-        try:
-            await self._all_ended()
-        finally:
-            for pump in list(self._open):
-                pump.abort()
-        await self._all_ended()
-
-    async def _all_ended(self) -> None:
-        self._ended.clear()
-        if self._open:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), GRACE)
-
-
-class Server:
-    """A server, running while its `async with` block does."""
-
-    def __init__(self, setup: ServerSetup, host: str, port: int) -> None:
-        self._setup = setup
-        self._host = host
-        self._port = port
-        self._listener: asyncio.Server | None = None
-        self._connections = _Connections(setup)
-        self._closed = asyncio.Event()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that the server listens on."""
-        if self._listener is None:
-            raise RuntimeError("the server does not run")
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        return host, port
-
-    async def serve_forever(self) -> None:
-        """Wait until `close` is called or the task is cancelled."""
-        await self._closed.wait()
-
-    async def close(self) -> None:
-        """Take no more connections, say goodbye on those that are open, and wait for their end."""
-        if self._listener is None:
-            return
-        self._closed.set()
-        self._listener.close()
-        await self._connections.end()
-        await self._listener.wait_closed()
-
-    async def __aenter__(self) -> Server:
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            self._connections.pump, self._host, self._port, backlog=1024
-        )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-def serve(
-    handler: object,
-    host: str = "127.0.0.1",
-    port: int = flows.SUBMISSION_PORT,
-    **options: Unpack[ServeOptions],
-) -> Server:
-    """A server to enter with `async with`; see `ServeOptions` and `ehlo.flows.handler`.
-
-    Port 0 is any free port. Raises LocalProtocolError or TypeError for arguments that could never
-    work; entering raises OSError when the address cannot be had.
-    """
-    return Server(ServerSetup.of(handler, options), host, port)
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -2,193 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
-import time
-from collections.abc import AsyncIterable, Iterable
-from types import TracebackType
-from typing import Unpack
-
-import ehlo
-from ehlo import flows
-from ehlo_io._message import Message
-from ehlo_io._setup import (
-    LOGGER,
-    ClientBase,
-    ClientSetup,
-    ConnectOptions,
-    ServeOptions,
-    ServerSetup,
-    SubmitOptions,
-)
-from ehlo_io._socket_pump import SocketPump
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ehlo_io._blocking_client import Client, connect
+    from ehlo_io._blocking_server import GRACE, Server, serve
 
 __all__ = ["GRACE", "Client", "Server", "connect", "serve"]
 
-GRACE = 5.0
-"""Seconds that open connections get to end when a server stops."""
+
+def __getattr__(name: str) -> object:
+    # Imported when it is first asked for: a client needs nothing of the server role.
+    if name in ("Client", "connect"):
+        from ehlo_io import _blocking_client as home  # noqa: PLC0415
+    elif name in ("GRACE", "Server", "serve"):
+        from ehlo_io import _blocking_server as home  # type: ignore[no-redef]  # noqa: PLC0415
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(home, name)
 
 
-class Client(ClientBase):
-    """An open session. Use it in one thread at a time; a `with` block ends it with QUIT."""
-
-    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: SocketPump) -> None:
-        super().__init__(setup, conn)
-        self._pump = pump
-
-    def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
-        """Submit one message; see `SubmitOptions`.
-
-        Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
-        accepted, ConnectionFailed or RemoteProtocolError when the session broke.
-        """
-        if isinstance(message, AsyncIterable):
-            raise ehlo.LocalProtocolError("an async iterable needs an async client")
-        self._take()
-        try:
-            submission, source = self._submission(message, options)
-            return self._pump.run(flows.submit(self._conn, submission), source)
-        finally:
-            self._busy.release()
-
-    def close(self) -> None:
-        """End the session politely. Raises LocalProtocolError while another thread submits."""
-        self._take()
-        try:
-            self._pump.run(flows.close(self._conn))
-        finally:
-            self._busy.release()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Client:
-    """Open a session that is ready for messages; see `ConnectOptions`.
-
-    Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
-    """
-    setup = ClientSetup.of(host, port, options)
-    conn = setup.connection()
-    try:
-        sock = socket.create_connection((host, port), setup.connect_timeout)
-    except OSError as error:
-        raise ehlo.ConnectionFailed(f"no connection to {host} port {port}: {error}") from error
-    pump = SocketPump(sock, setup.channel)
-    pump.run(flows.open_session(conn, setup.session_options(sock.getsockname()[0])))
-    return Client(setup, conn, pump)
-
-
-class Server:
-    """A running server. Leaving its `with` block, or `close`, ends it."""
-
-    def __init__(self, setup: ServerSetup, listener: socket.socket) -> None:
-        self._setup = setup
-        self._make_channel = setup.channel
-        self._listener = listener
-        self._lock = threading.Lock()
-        self._pumps: dict[SocketPump, threading.Thread] = {}
-        self._stopping = threading.Event()
-        self._wake, self._waker = socket.socketpair()
-        self._acceptor = threading.Thread(target=self._accept, name="ehlo-accept", daemon=True)
-        self._acceptor.start()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that the server listens on."""
-        host, port = self._listener.getsockname()[:2]
-        return host, port
-
-    def _accept(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                sock, peer = self._listener.accept()
-            except OSError as error:
-                if not self._stopping.is_set():
-                    # Out of descriptors, perhaps: others must get to close theirs.
-                    LOGGER.warning("a connection could not be accepted: %s", error)
-                    self._stopping.wait(0.1)
-                continue
-            pump = SocketPump(sock, self._make_channel, peer[0], self._wake)
-            thread = threading.Thread(target=self._serve, args=(pump, peer[0]), daemon=True)
-            with self._lock:
-                self._pumps[pump] = thread
-            try:
-                thread.start()
-            except RuntimeError as error:
-                LOGGER.warning("a connection could not be served: %s", error)
-                self._drop(pump)
-
-    def _drop(self, pump: SocketPump) -> None:
-        pump.sock.close()
-        with self._lock:
-            del self._pumps[pump]
-
-    def _serve(self, pump: SocketPump, peer: str) -> None:
-        try:
-            pump.run(self._setup.flow(peer))
-        except Exception:
-            LOGGER.exception("a connection ended in an error (session with %s)", peer)
-        finally:
-            self._drop(pump)
-
-    def close(self) -> None:
-        """Take no more connections, say goodbye on those that are open, and wait for their end."""
-        if self._stopping.is_set():
-            return
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._acceptor.join()
-        with self._lock:
-            open_pumps = dict(self._pumps)
-        for pump in open_pumps:
-            pump.stop()
-        self._waker.close()
-        _join(open_pumps.values())
-        for pump in open_pumps:
-            pump.abort()
-        # A thread that a hook holds longer stays behind.
-        _join(open_pumps.values())
-        self._wake.close()
-
-    def serve_forever(self) -> None:
-        """Return when `close` was called, in another thread or a signal handler."""
-        self._stopping.wait()
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _join(threads: Iterable[threading.Thread]) -> None:
-    end = time.monotonic() + GRACE
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
-
-
-def serve(
-    handler: object,
-    host: str = "127.0.0.1",
-    port: int = flows.SUBMISSION_PORT,
-    **options: Unpack[ServeOptions],
-) -> Server:
-    """Start a server in threads of its own; see `ServeOptions` and `ehlo.flows.handler`.
-
-    Port 0 is any free port. Raises OSError when the address cannot be had, LocalProtocolError or
-    TypeError for arguments that could never work.
-    """
-    setup = ServerSetup.of(handler, options)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return Server(setup, socket.create_server((host, port), family=family, backlog=1024))
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -2,157 +2,24 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import AsyncExitStack, suppress
-from types import TracebackType
-from typing import Unpack
-
-import trio
-
-from ehlo import flows
-from ehlo_io._async_face import Client, Connecting, no_connection
-from ehlo_io._setup import (
-    LOGGER,
-    ClientSetup,
-    ConnectOptions,
-    ServeOptions,
-    ServerSetup,
-)
-from ehlo_io._trio_pump import TrioPump
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ehlo_io._trio_client import Client, connect
+    from ehlo_io._trio_server import GRACE, Server, serve
 
 __all__ = ["GRACE", "Client", "Server", "connect", "serve"]
 
-GRACE = 5.0
-"""Seconds that open connections get to end when a server stops."""
+
+def __getattr__(name: str) -> object:
+    # Imported when it is first asked for: a client needs nothing of the server role.
+    if name in ("Client", "connect"):
+        from ehlo_io import _trio_client as home  # noqa: PLC0415
+    elif name in ("GRACE", "Server", "serve"):
+        from ehlo_io import _trio_server as home  # type: ignore[no-redef]  # noqa: PLC0415
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(home, name)
 
 
-def _bare(stream: trio.SocketStream) -> socket.socket:
-    """The socket of a stream, without what trio puts around it: pumps wait for it themselves."""
-    inner = stream.socket
-    sock = socket.socket(inner.family, inner.type, inner.proto, fileno=inner.detach())
-    sock.setblocking(False)
-    return sock
-
-
-async def _open(setup: ClientSetup) -> Client:
-    conn = setup.connection()
-    try:
-        with trio.fail_after(setup.connect_timeout):
-            stream = await trio.open_tcp_stream(setup.host, setup.port)
-    except (OSError, trio.TooSlowError) as error:
-        raise no_connection(setup, error) from error
-    sock = _bare(stream)
-    pump = TrioPump(sock, setup.channel)
-    local_address = str(sock.getsockname()[0])
-    await pump.run(flows.open_session(conn, setup.session_options(local_address)))
-    return Client(setup, conn, pump)
-
-
-def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:
-    """Open a session that is ready for messages; see `ConnectOptions`. Await it or enter it.
-
-    Raises LocalProtocolError for a wrong argument; when awaited SessionError or
-    RemoteProtocolError.
-    """
-    return Connecting(_open, ClientSetup.of(host, port, options))
-
-
-class Server:
-    """A server, running while its `async with` block does."""
-
-    def __init__(self, setup: ServerSetup, host: str, port: int) -> None:
-        self._setup = setup
-        self._make_channel = setup.channel
-        self._host = host
-        self._port = port
-        self._listeners: list[trio.SocketListener] = []
-        self._pumps: set[TrioPump] = set()
-        self._stack = AsyncExitStack()
-        # Cancelling the block is no reason to break off without a goodbye: `__aexit__` ends it all.
-        self._running = trio.CancelScope(shield=True)
-        self._accepting = trio.CancelScope()
-        self._ended = trio.Event()
-        self._idle = trio.Event()
-        self._closed = trio.Event()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that the server listens on."""
-        if not self._listeners:
-            raise RuntimeError("the server does not run")
-        host, port = self._listeners[0].socket.getsockname()[:2]
-        return host, port
-
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        if self._accepting.cancel_called:
-            # Accepted, and only now its turn.
-            await trio.aclose_forcefully(stream)
-            return
-        peer = None
-        sock = _bare(stream)
-        with suppress(OSError):
-            # A client that is gone already has no name.
-            peer = str(sock.getpeername()[0])
-        pump = TrioPump(sock, self._make_channel, peer)
-        self._pumps.add(pump)
-        try:
-            await pump.run(self._setup.flow(peer))
-        except Exception:
-            LOGGER.exception("a connection ended in an error (session with %s)", peer)
-        finally:
-            pump.abort()
-            self._pumps.discard(pump)
-            if not self._pumps:
-                self._idle.set()
-
-    async def _run(self) -> None:
-        with self._running:
-            async with trio.open_nursery() as nursery:
-                with self._accepting:
-                    await trio.serve_listeners(self._serve, self._listeners, handler_nursery=nursery)
-        self._ended.set()
-
-    async def serve_forever(self) -> None:
-        """Wait until `close` is called or the task is cancelled."""
-        await self._closed.wait()
-
-    async def close(self) -> None:
-        """Take no more connections, say goodbye on those that are open, and wait for their end."""
-        self._closed.set()
-        self._accepting.cancel()
-        for pump in list(self._pumps):
-            pump.stop()
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + GRACE):
-            while self._pumps:
-                self._idle = trio.Event()
-                await self._idle.wait()
-
-    async def __aenter__(self) -> Server:
-        self._listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=1024)
-        nursery = await self._stack.enter_async_context(trio.open_nursery())
-        nursery.start_soon(self._run)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # What the block raised is not the nursery's, and would come out of it in a group.
-        await self.close()
-        self._running.cancel()
-        with trio.CancelScope(shield=True):
-            await self._ended.wait()
-        await self._stack.aclose()
-
-
-def serve(
-    handler: object,
-    host: str = "127.0.0.1",
-    port: int = flows.SUBMISSION_PORT,
-    **options: Unpack[ServeOptions],
-) -> Server:
-    """A server to enter with `async with`; see `ServeOptions` and `ehlo.flows.handler`.
-
-    Port 0 is any free port. Raises LocalProtocolError or TypeError for arguments that could never
-    work; entering raises OSError when the address cannot be had.
-    """
-    return Server(ServerSetup.of(handler, options), host, port)
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -208,7 +208,7 @@ async def replies_of_the_handler(io: Io) -> None:
 @contextlib.asynccontextmanager
 async def _short_linger() -> AsyncIterator[None]:
     """For clients that hang on to their connections to the end."""
-    with mock.patch.object(sys.modules["ehlo.flows.serve"], "_LINGER", 0.3):
+    with mock.patch.object(sys.modules["ehlo.flows._serve"], "_LINGER", 0.3):
         yield
 
 
@@ -508,7 +508,7 @@ async def stopped_while_a_hook_hangs(io: Io) -> None:
         with contextlib.suppress(ConnectionError):
             _submit(server.address)
 
-    with mock.patch.object(io.module, "GRACE", 0.2):
+    with mock.patch(io.module.__name__.replace("io.", "io._") + "_server.GRACE", 0.2):
         async with io.serve_open(sink) as server:
             thread = threading.Thread(target=play)
             thread.start()

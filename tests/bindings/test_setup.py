@@ -18,7 +18,8 @@ import ehlo_io.blocking
 import ehlo_io.trio
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
-from ehlo_io._setup import ClientSetup, ServerSetup
+from ehlo_io._client import ClientSetup
+from ehlo_io._server import ServerSetup
 from ehlo_io._tls import Channel
 
 MODULES: list[Any] = [ehlo_io.asyncio, ehlo_io.trio, ehlo_io.blocking]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import ehlo
 import ehlo.flows
+import ehlo.sasl
 import ehlo.testing
 
 EHLO = [
@@ -190,3 +196,39 @@ def test_public_names(module: ModuleType, names: list[str]) -> None:
 def test_each_name_is_there_and_named_once(module: ModuleType, names: list[str]) -> None:
     assert [name for name in names if not hasattr(module, name)] == []
     assert len(set(module.__all__)) == len(module.__all__)
+
+
+@pytest.mark.parametrize("module", [ehlo, ehlo.flows, ehlo.sasl])
+def test_names_come_from_where_type_checkers_look_for_them(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
+    homes = {
+        alias.name: node.module
+        for node in guarded.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(homes) == set(module.__all__)
+    for name, home in homes.items():
+        assert getattr(module, name) is getattr(importlib.import_module(str(home)), name), name
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        module.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import ehlo", "attr ehlo.client ehlo.server ehlo.flows"),
+        ("import ehlo; ehlo.flows", "attr ehlo.client ehlo.server"),
+        ("from ehlo import ClientConnection", "ehlo.server ehlo.flows ehlo.sasl.choice ssl asyncio email"),
+        ("from ehlo import ServerConnection", "ehlo.client ehlo.flows ehlo.sasl.ntlm ssl asyncio email"),
+        ("from ehlo_io.asyncio import serve", "ehlo.client ehlo_io._client spnego trio email.message"),
+        ("from ehlo_io.asyncio import connect", "ehlo.server ehlo_io._server spnego trio email.message"),
+        ("from ehlo_io.blocking import connect", "asyncio ehlo.server spnego trio email.message"),
+    ],
+)
+def test_what_is_not_asked_for_is_not_loaded(statement: str, absent: str) -> None:
+    code = f"{statement}\nimport sys\nprint(*[name for name in {absent.split()!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -15,7 +15,8 @@ import click
 import ehlo
 import ehlo_io.asyncio
 import ehlo_io.blocking
-from ehlo_io._setup import ConnectOptions, ServeOptions, SubmitOptions
+from ehlo_io._client import ConnectOptions, SubmitOptions
+from ehlo_io._server import ServeOptions
 from ehlo_io.cli.certificates import self_signed
 from ehlo_io.cli.common import io_option, say
 from ehlo_io.cli.exits import Failure, printable, status_of

@@ -18,7 +18,7 @@ import click
 
 import ehlo
 from ehlo import flows
-from ehlo_io._setup import CONNECT_TIMEOUT
+from ehlo_io._client import CONNECT_TIMEOUT
 from ehlo_io._socket_pump import SocketPump
 from ehlo_io._tls import Channel
 from ehlo_io.cli.common import ca_option, reason, say, trust

@@ -21,7 +21,8 @@ import click
 import ehlo
 import ehlo_io.asyncio
 import ehlo_io.blocking
-from ehlo_io._setup import LOGGER, ServeOptions
+from ehlo_io._common import LOGGER
+from ehlo_io._server import ServeOptions
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure

@@ -12,8 +12,8 @@ import attrs
 import ehlo
 import ehlo_io.asyncio
 import ehlo_io.blocking
+from ehlo_io._client import ConnectOptions, SubmitOptions
 from ehlo_io._message import Message
-from ehlo_io._setup import ConnectOptions, SubmitOptions
 
 
 @attrs.define

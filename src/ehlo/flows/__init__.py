@@ -11,7 +11,7 @@ from ehlo._lazy import lazily
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo.flows._close import close
-    from ehlo.flows._open import SessionOptions, TlsMode, open_session
+    from ehlo.flows._open import open_session
     from ehlo.flows._serve import serve
     from ehlo.flows._submit import Submission, submit
     from ehlo.flows.actions import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         tls_mode,
     )
     from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
+    from ehlo.flows.options import SessionOptions, TlsMode
     from ehlo.flows.results import Outcome, SubmissionResult
     from ehlo.wire.dot import has_bare_newline
 
@@ -97,7 +98,10 @@ __getattr__, __dir__ = lazily(
             HOOKS Hooks Session hooks_of mechanisms_of
         """,
         "ehlo.flows._open": """
-            SessionOptions TlsMode open_session
+            open_session
+        """,
+        "ehlo.flows.options": """
+            SessionOptions TlsMode
         """,
         "ehlo.flows.results": """
             Outcome SubmissionResult

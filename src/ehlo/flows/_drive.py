@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ehlo._errors import ConnectionFailed, ProtocolError
+from ehlo._errors import ConnectionFailed, ProtocolError, ServiceRefused, SessionError
 from ehlo._events import ClientEvent, ConnectionClosed, Disconnecting, Pause
 from ehlo.client import ClientConnection
 from ehlo.flows.actions import Close, Exchange, Flow, Receive, T
+from ehlo.wire.reply import Reply
 
 
 def turn(conn: ClientConnection) -> Exchange | Receive:
@@ -49,3 +50,8 @@ def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:
         # After a LocalProtocolError, too: half of what was to be said may have been.
         yield Close()
         raise
+
+
+def refused(what: str, found: object) -> SessionError:
+    reply: Reply | None = getattr(found, "reply", None)
+    return ServiceRefused(f"the server refused the {what}: {reply}", reply=reply)

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope, Recipient
 from ehlo.extensions import EIGHT_BIT_MIME, NO_PARAMETERS, Capabilities, EnvId, Notify, Orcpt, Parameters, Ret
-from ehlo.flows._open import TlsMode
+from ehlo.flows.options import TlsMode
 from ehlo.wire.address import (
     AddressError,
     ForwardPath,

@@ -30,7 +30,7 @@ from typing import Any, Final
 import attrs
 
 from ehlo._events import TLSInfo
-from ehlo.sasl import Identity, ServerMechanisms, standard_mechanisms
+from ehlo.sasl import Identity, ServerMechanisms
 from ehlo.server import ServerConnection
 
 HOOKS: Final = (
@@ -77,6 +77,8 @@ def mechanisms_of(
     hooks: Hooks, *, target: str, nonce: Callable[[], bytes], now: Callable[[], int] | None = None
 ) -> ServerMechanisms:
     """The mechanisms whose questions the handler can answer."""
+    from ehlo.sasl import standard_mechanisms  # noqa: PLC0415 (with the mechanisms)
+
     return standard_mechanisms(
         verify_password="on_auth_password" in hooks,
         fetch_nt_hash="on_auth_secret" in hooks,

@@ -6,9 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 from ehlo.sasl._base import ServerFactory, ServerMechanisms
-from ehlo.sasl.login import LoginServer
-from ehlo.sasl.ntlm.acceptor import NtlmServer
-from ehlo.sasl.plain import PlainServer
 
 
 def standard_mechanisms(
@@ -27,8 +24,13 @@ def standard_mechanisms(
     """
     mechanisms: dict[str, ServerFactory] = {}
     if verify_password:
+        from ehlo.sasl.login import LoginServer  # noqa: PLC0415 (loaded by who offers it)
+        from ehlo.sasl.plain import PlainServer  # noqa: PLC0415
+
         mechanisms |= {PlainServer.name: PlainServer, LoginServer.name: LoginServer}
     if fetch_nt_hash:
+        from ehlo.sasl.ntlm.acceptor import NtlmServer  # noqa: PLC0415 (loaded by who offers it)
+
         ntlm = partial(NtlmServer, target=target, nonce=nonce, now=now, channel_binding=channel_binding)
         ntlm()  # A wrong target is a fault of the set-up, not of the first session.
         mechanisms[NtlmServer.name] = ntlm

@@ -7,7 +7,9 @@ import pytest
 from ehlo.wire import abnf
 
 PATTERNS = {
-    name: value for name, value in vars(abnf).items() if isinstance(value, re.Pattern | abnf.Pattern) and name != "CONTROL"
+    name: value
+    for name, value in vars(abnf).items()
+    if isinstance(value, re.Pattern | abnf.Pattern) and name != "CONTROL"
 }
 GRAMMAR = {
     "DOT_STRING": "!#$%&'*+-/=?^_`{|}~",

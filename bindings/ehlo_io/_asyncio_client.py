@@ -1,0 +1,37 @@
+"""Clients on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Unpack
+
+from ehlo import flows
+from ehlo_io._async_face import Client, Connecting, no_connection
+from ehlo_io._asyncio_link import AsyncioAlarm
+from ehlo_io._asyncio_pump import AsyncioPump
+from ehlo_io._client import ClientSetup, ConnectOptions
+
+__all__ = ["Client", "connect"]
+
+
+async def _open(setup: ClientSetup) -> Client:
+    conn = setup.connection()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(setup.connect_timeout):
+            _, pump = await loop.create_connection(
+                lambda: AsyncioPump(setup.channel, AsyncioAlarm(loop)), setup.host, setup.port
+            )
+    except OSError as error:
+        raise no_connection(setup, error) from error
+    await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
+    return Client(setup, conn, pump)
+
+
+def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:
+    """Open a session that is ready for messages; see `ConnectOptions`. Await it or enter it.
+
+    Raises LocalProtocolError for a wrong argument; when awaited SessionError or
+    RemoteProtocolError.
+    """
+    return Connecting(_open, ClientSetup.of(host, port, options))

@@ -1,0 +1,71 @@
+"""Clients on blocking sockets."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterable
+from types import TracebackType
+from typing import Unpack
+
+import ehlo
+from ehlo import flows
+from ehlo_io._client import ClientBase, ClientSetup, ConnectOptions, SubmitOptions
+from ehlo_io._message import Message
+from ehlo_io._socket_pump import SocketPump
+
+__all__ = ["Client", "connect"]
+
+
+class Client(ClientBase):
+    """An open session. Use it in one thread at a time; a `with` block ends it with QUIT."""
+
+    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: SocketPump) -> None:
+        super().__init__(setup, conn)
+        self._pump = pump
+
+    def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
+        """Submit one message; see `SubmitOptions`.
+
+        Raises LocalProtocolError before anything is sent, SubmissionFailed when no recipient was
+        accepted, ConnectionFailed or RemoteProtocolError when the session broke.
+        """
+        if isinstance(message, AsyncIterable):
+            raise ehlo.LocalProtocolError("an async iterable needs an async client")
+        self._take()
+        try:
+            submission, source = self._submission(message, options)
+            return self._pump.run(flows.submit(self._conn, submission), source)
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        """End the session politely. Raises LocalProtocolError while another thread submits."""
+        self._take()
+        try:
+            self._pump.run(flows.close(self._conn))
+        finally:
+            self._busy.release()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Client:
+    """Open a session that is ready for messages; see `ConnectOptions`.
+
+    Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
+    """
+    setup = ClientSetup.of(host, port, options)
+    conn = setup.connection()
+    try:
+        sock = socket.create_connection((host, port), setup.connect_timeout)
+    except OSError as error:
+        raise ehlo.ConnectionFailed(f"no connection to {host} port {port}: {error}") from error
+    pump = SocketPump(sock, setup.channel)
+    pump.run(flows.open_session(conn, setup.session_options(sock.getsockname()[0])))
+    return Client(setup, conn, pump)

@@ -1,0 +1,19 @@
+"""What all bindings share in both roles."""
+
+from __future__ import annotations
+
+import logging
+
+LOGGER = logging.getLogger("ehlo_io")
+
+GRACE = 5.0
+"""Seconds that open connections get to end when a server stops."""
+
+MAX_REPLIES = 16 * 1024 * 1024
+"""Octets that are kept while a flight is sent: more than any server answers, and a bound against
+one that only talks."""
+
+
+def log_hook_failure(peer: str | None) -> None:
+    """Call inside `except`: the client hears 451 and nothing else."""
+    LOGGER.exception("a hook of the handler failed (session with %s)", peer)
