@@ -19,7 +19,8 @@ TITLE: Final = "Clients"
 HOW: Final = (
     "Each client runs on one core and the sink on the other. `smtp-sink` is Postfix's, `own sink` discards "
     "faster and offers PIPELINING, too. Costs are seconds of CPU of the client process. smtpproto takes an "
-    "EmailMessage only, all others get octets. smtp-source waits for each reply."
+    "EmailMessage only, all others get octets. smtp-source waits for each reply. `null` clients write octets "
+    "that are ready and count the replies: they are what the transport alone costs."
 )
 
 _SIZES: Final = {"1 KB": KIB, "100 KB": 100 * KIB, "10 MB": 10 * MIB}
@@ -190,11 +191,14 @@ _PAIRS: Final = (
     ("ehlo asyncio", "smtpproto asyncio"),
     ("ehlo asyncio", "nodemailer"),
     ("ehlo asyncio", "smtp-source"),
+    ("ehlo asyncio", "null asyncio"),
     ("ehlo asyncio, no pipelining", "aiosmtplib"),
     ("ehlo asyncio, no pipelining", "smtplib"),
+    ("ehlo asyncio, no pipelining", "null asyncio, lock step"),
     ("ehlo uvloop", "aiosmtplib uvloop"),
     ("ehlo trio", "smtpproto trio"),
     ("ehlo blocking", "smtplib"),
+    ("ehlo blocking", "null blocking"),
 )
 
 

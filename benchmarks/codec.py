@@ -13,20 +13,26 @@ import ehlo
 from benchmarks import plot, report
 from benchmarks.harness import Job, Metrics, Plan, interleave
 from benchmarks.machine import new_record, pinned
-from benchmarks.messages import CLIENT_NAME, MAIL, MIB, RCPT, SERVER_NAME, message, stuffed
+from benchmarks.messages import CLIENT_NAME, MAIL, MIB, RCPT, SERVER_NAME, base64_message, message, stuffed
 from benchmarks.record import Record
 from ehlo.wire import dot
 
 TITLE: Final = "The dot codec and the parsers"
 HOW: Final = (
-    "Bodies of text in lines of 76 characters, of which none, one of a hundred or all begin with a dot. "
+    "Bodies of text in lines of 76 characters, of which none, one of a hundred or all begin with a dot, and "
+    "of base64. "
     "ehlo's codecs get them in pieces of 64 KiB, all others whole. `ehlo decode` finds the end of data, "
     "looks for bare CR and LF and for octets over 127, and takes the dots away; `unstuffing alone` is that "
     "last step of it. `ehlo encode` looks for bare CR and LF and stuffs; smtplib does so with two `re.sub`. "
     "A copy is `bytes()` of the same octets."
 )
 _PIECE: Final = 65536
-_SHARES: Final = {"no dot lines": 0, "1 % dot lines": 1, "all dot lines": 100}
+_BODIES: Final[dict[str, Callable[[int], bytes]]] = {
+    "no dot lines": message,
+    "1 % dot lines": partial(message, dotted=1),
+    "all dot lines": partial(message, dotted=100),
+    "base64": base64_message,
+}
 
 # As smtplib has them for text: _fix_eols and _quote_periods.
 _EOL: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))")
@@ -85,8 +91,8 @@ def _timed(run: Callable[[], None], octets: int, times: int) -> Metrics:
 
 def _body_jobs(size: int, label: str, times: int) -> list[Job]:
     jobs = []
-    for name, share in _SHARES.items():
-        plain = message(size, share)
+    for name, make in _BODIES.items():
+        plain = make(size)
         wire = stuffed(plain)
         view, pieces, stuffed_pieces = memoryview(wire), _pieces(plain), _pieces(wire)
         runs: dict[str, Callable[[], None]] = {

@@ -296,9 +296,23 @@ GOALS: Final = (
         ),
     ),
     Goal(
-        "I1", "import of the engine", (_import("ehlo", "smtplib", 1.3, 1.1), _import("ehlo", "h11", 1.7, 1.4))
+        "I1",
+        "import of the engine",
+        (
+            _import("ehlo", "smtplib", 1.3, 1.1),
+            _import("ehlo", "h11", 1.7, 1.4),
+            _import(imports.CONNECTIONS, "smtplib", 1.3, 1.1),
+            _import(imports.CONNECTIONS, "h11", 1.7, 1.4),
+        ),
     ),
-    Goal("I2", "import of the asyncio binding", (_import("ehlo_io.asyncio", "asyncio", 1.6, 1.45),)),
+    Goal(
+        "I2",
+        "import of the asyncio binding",
+        (
+            _import("ehlo_io.asyncio", "asyncio", 1.6, 1.45),
+            _import(imports.ASYNCIO, "asyncio", 1.6, 1.45),
+        ),
+    ),
 )
 
 

@@ -16,17 +16,28 @@ from benchmarks.record import Record
 TITLE: Final = "Imports"
 HOW: Final = (
     "Each import in a new interpreter: the time of all modules that it loads beyond those of the interpreter "
-    "itself, and their number, by `-X importtime`."
+    "itself, and their number, by `-X importtime`. ehlo's packages load what is asked of them, so `import "
+    "ehlo` is not the whole price: `both connections` has both classes, `connect and serve` both functions."
 )
 CASE: Final = "import"
+
+CONNECTIONS: Final = "ehlo, both connections"
+ASYNCIO: Final = "ehlo_io.asyncio, connect and serve"
+_STATEMENTS: Final = {
+    CONNECTIONS: "from ehlo import ClientConnection, ServerConnection",
+    ASYNCIO: "from ehlo_io.asyncio import connect, serve",
+    "ehlo_io.trio, connect and serve": "from ehlo_io.trio import connect, serve",
+    "ehlo_io.blocking, connect": "from ehlo_io.blocking import connect",
+}
+"""What is not just the import of a module."""
 
 _MODULES: Final = (
     "ehlo",
     "ehlo_io.asyncio",
-    "ehlo_io.trio",
-    "ehlo_io.blocking",
+    *_STATEMENTS,
     "smtplib",
     "h11",
+    "attrs",
     "asyncio",
     "trio",
     "aiosmtplib",
@@ -36,10 +47,11 @@ _MODULES: Final = (
 )
 
 
-def _import(module: str) -> Metrics:
+def _import(subject: str) -> Metrics:
+    statement = _STATEMENTS.get(subject, f"import {subject}")
     # S603: arguments of our own.
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-X", "importtime", "-c", f"import {module}"],
+        [sys.executable, "-X", "importtime", "-c", statement],
         capture_output=True,
         text=True,
         check=True,
@@ -70,7 +82,7 @@ def measure(plan: Plan) -> Record:
     record = new_record("import", quick=plan.quick)
     jobs = []
     for module in _MODULES:
-        package = module.partition(".")[0]
+        package = module.partition(",")[0].partition(".")[0]
         lacking = peers.lacks_module(package)
         if lacking:
             record.skipped[module] = lacking
@@ -86,12 +98,16 @@ def measure(plan: Plan) -> Record:
 _PAIRS: Final = (
     ("ehlo", "smtplib"),
     ("ehlo", "h11"),
-    ("ehlo", "smtpproto.protocol"),
+    (CONNECTIONS, "smtplib"),
+    (CONNECTIONS, "h11"),
+    (CONNECTIONS, "attrs"),
+    (CONNECTIONS, "smtpproto.protocol"),
     ("ehlo_io.asyncio", "asyncio"),
-    ("ehlo_io.asyncio", "aiosmtplib"),
-    ("ehlo_io.asyncio", "aiosmtpd.smtp"),
-    ("ehlo_io.trio", "trio"),
-    ("ehlo_io.blocking", "smtplib"),
+    (ASYNCIO, "asyncio"),
+    (ASYNCIO, "aiosmtplib"),
+    (ASYNCIO, "aiosmtpd.smtp"),
+    ("ehlo_io.trio, connect and serve", "trio"),
+    ("ehlo_io.blocking, connect", "smtplib"),
 )
 
 

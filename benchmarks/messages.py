@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from email.message import EmailMessage
 from functools import cache
 from typing import Final
@@ -22,7 +23,8 @@ QUIT: Final = b"QUIT\r\n"
 END: Final = b".\r\n"
 
 _HEADER: Final = f"From: {SENDER}\r\nTo: {RECIPIENT}\r\nSubject: benchmark\r\n\r\n".encode()
-_WORDS: Final = b"the quick brown fox jumps over the lazy dog and goes home to sleep until noon"
+# A dot inside each line, as text has it: what begins with one is looked for, and not only a dot.
+_WORDS: Final = b"The quick brown fox jumps over the lazy dog. It goes home to sleep until noon"
 _LINE: Final = _WORDS[:76] + b"\r\n"
 _DOTTED: Final = b"." + _WORDS[:75] + b"\r\n"
 
@@ -35,6 +37,13 @@ def message(size: int, dotted: int = 0) -> bytes:
     body = (hundred * (room // len(hundred) + 1))[:room]
     # Whole lines only: the last one is cut off, not in two.
     return _HEADER + body[: body.rfind(b"\r\n") + 2]
+
+
+@cache
+def base64_message(size: int) -> bytes:
+    """A message of about `size` octets that is nearly all attachment."""
+    lines = base64.encodebytes(bytes(range(256)) * 228).replace(b"\n", b"\r\n")
+    return (_HEADER + lines * (size // len(lines) + 1))[:size].rpartition(b"\r\n")[0] + b"\r\n"
 
 
 @cache

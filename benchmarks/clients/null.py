@@ -1,4 +1,4 @@
-"""Clients that know what comes: what the transport alone costs. They check that a reply is there, and no more."""
+"""Clients that know what comes: what the transport alone costs. Of a reply they see that it is there."""
 
 from __future__ import annotations
 
