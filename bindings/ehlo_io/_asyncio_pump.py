@@ -193,13 +193,18 @@ class AsyncioPump(AsyncioLink):
                 return self._close(linger)
 
     def _exchange(self, action: Exchange) -> Any:
-        self._write(action.data)
-        if self._paused:
-            return self._wait_for_room(action)
-        if self._channel is None and self._unread is None and not (self._eof or self.stopping):
-            # Nothing can be there yet.
-            return self._wait(_DATA, action.deadline)
-        return self._receive(action.deadline)
+        if self._channel is not None or self._lost is not None:
+            self._write(action.data)
+        else:
+            self._transport.write(action.data)
+            if self._unread is None and not (self._paused or self._eof or self.stopping):
+                # The turn that nearly all are: nothing can be there yet.
+                self._waits = _DATA
+                deadline = action.deadline
+                if deadline is not self._deadline or self._entry is None:
+                    self._bound(deadline)
+                return _LATER
+        return self._wait_for_room(action) if self._paused else self._receive(action.deadline)
 
     def _receive(self, deadline: ehlo.Deadline | None) -> Any:
         if self.stopping:

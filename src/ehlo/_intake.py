@@ -214,14 +214,18 @@ Plain: TypeAlias = tuple[Verb, MailReceived | RcptReceived | None, Reply]
 def plain_command(config: ServerConfig, line: bytes) -> Plain | None:
     """What a MAIL or RCPT without parameters, or DATA, says when nothing is wrong with it.
 
-    Look in `config.remembered` first: nearly all commands of a session are one of the three, and
-    sessions repeat themselves. None for all others: they take the long way, which gives the same.
+    Nearly all commands of a session are one of the three, and sessions repeat themselves: what was
+    read once is found in `config.remembered`, by the line with its CRLF. None for all others: they
+    take the long way, which gives the same.
     """
-    found = _read_plain(config, line) if len(line) <= _PLAIN_LENGTH else None
+    if len(line) > _PLAIN_LENGTH:
+        return None
+    octets = line + b"\r\n"
+    found: Plain | None = config.remembered.get(octets) or _read_plain(config, line)
     if found is not None:
         if len(config.remembered) >= _PLAIN_LINES:
             config.remembered.clear()
-        config.remembered[line] = found
+        config.remembered[octets] = found
     return found
 
 
@@ -239,9 +243,8 @@ def _read_plain(config: ServerConfig, line: bytes) -> Plain | None:
     return None
 
 
-def take_plain(facts: Facts, plain: Plain) -> ServerEvent | None:
+def take_plain(facts: Facts, verb: Verb, event: ServerEvent | None) -> ServerEvent | None:
     """The event of a plain command that is in sequence; None when a limit speaks against it."""
-    verb, event, _ = plain
     transaction = facts.transaction
     if verb is _RCPT:
         transaction.rcpt_seen = True

@@ -32,7 +32,7 @@ from ehlo._events import (
     TransactionReset,
 )
 from ehlo._exchange import AuthDialogue, Turn
-from ehlo._intake import INTAKE, chunk_size, plain_command, take_plain
+from ehlo._intake import INTAKE, Plain, chunk_size, plain_command, take_plain
 from ehlo._order import out_of_order, settled, unknown_command
 from ehlo._patience import IDLE
 from ehlo._server_config import ServerConfig
@@ -107,16 +107,17 @@ class ServerConnection(Speaker):
 
         Raises RemoteProtocolError for plaintext between the 220 to STARTTLS and the handshake.
         """
-        if self._state is _CLOSED:
+        state = self._state
+        if state is _CLOSED:
             # [SEC-INJ-both-c] nothing behind QUIT or a fatal error is looked at.
             return
         if not data:
             self._eof = True
-        elif self._state is _TLS:
-            self._die()
-            raise RemoteProtocolError("plaintext where the TLS handshake belongs")
         elif self._eof:
             raise LocalProtocolError("octets after the end of the stream")
+        elif state is _TLS:
+            self._die()
+            raise RemoteProtocolError("plaintext where the TLS handshake belongs")
         else:
             self._buffer.feed(data)
 
@@ -250,11 +251,15 @@ class ServerConnection(Speaker):
         return self._end_of_input() if self._eof else PAUSED
 
     def _read_command(self) -> ServerEvent | Pause | None:
-        config = self.config
         if self._lines is not None and self._lines.busy:
             return self._no_line(self._lines.go_on())
-        buffer = self._buffer
-        if buffer.empty:
+        config, buffer = self.config, self._buffer
+        if buffer.fresh is not None and self._trace is None:
+            event = self._read_plain(config.remembered.get(buffer.fresh))
+            if event is not None:
+                buffer.clear()
+                return event
+        elif buffer.empty:
             return self._end_of_input()
         try:
             line = buffer.take_line(config.line_limit)
@@ -264,22 +269,17 @@ class ServerConnection(Speaker):
             return self._end_of_input()
         if self._trace is not None:
             trace_command(self._trace, line)
+        return self._read_plain(plain_command(config, line)) or self._read_line(line)
+
+    def _read_line(self, line: bytes) -> ServerEvent | None:
         self._wait = None
-        if (
-            self._settled
-            and (plain := config.remembered.get(line) or plain_command(config, line)) is not None
-            and plain[0] in ALLOWED[self._state]
-            and (event := take_plain(self, plain)) is not None
-        ):
-            self._verb, self._undecided, self._default = plain[0], event, plain[2]
-            return event
         if has_control(line):
             # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
             self._refuse(Verb.NOOP, replies.BAD_LINE)
             return None
         word, argument = split_line(line)
         verb = _VERBS.get(word)
-        if verb is not Verb.AUTH and len(line) + 2 > config.command_limit:
+        if verb is not Verb.AUTH and len(line) + 2 > self.config.command_limit:
             self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
         elif verb is None:
             self._unknown(word, argument)
@@ -289,11 +289,24 @@ class ServerConnection(Speaker):
             self._refuse(verb, refusal)
         elif verb is Verb.AUTH:
             if self._auth is None:
-                self._auth = AuthDialogue(config)
+                self._auth = AuthDialogue(self.config)
             return self._auth_turn(self._auth.command(argument, tls=self.tls is not None))
         else:
             return self._command(verb, argument)
         return None
+
+    def _read_plain(self, plain: Plain | None) -> ServerEvent | None:
+        """The event of a command that is one of the few usual ones, in sequence and within limits."""
+        if plain is None or not self._settled:
+            return None
+        verb, event, default = plain
+        if verb not in ALLOWED[self._state]:
+            return None
+        found = take_plain(self, verb, event)
+        if found is not None:
+            self._wait = None
+            self._verb, self._undecided, self._default = verb, found, default
+        return found
 
     def _command(self, verb: Verb, argument: bytes) -> ServerEvent | None:
         if verb in IDLE and self.patience.idled():

@@ -68,8 +68,32 @@ def test_the_short_way_gives_what_the_long_way_gives(script: list[bytes], config
 def test_the_short_way_is_taken() -> None:
     with mock.patch("ehlo.server.plain_command", wraps=plain_command) as short:
         session([b"MAIL FROM:<a@example.org>", b"RCPT TO:<b@example.org>", b"DATA"], CONFIGS[0])
-    assert short.call_count >= 1
-    # All but EHLO, which is none of the three, were found by what is remembered of them.
-    with mock.patch("ehlo.server.plain_command", wraps=plain_command) as short:
-        session([b"MAIL FROM:<a@example.org>", b"RCPT TO:<b@example.org>", b"DATA"], CONFIGS[0])
-    assert short.call_count == 1
+    # EHLO is none of the three.
+    assert short.call_count == 4
+
+
+def test_what_is_remembered_is_found_without_a_look_at_the_line() -> None:
+    conn = ehlo.ServerConnection(ehlo.ServerConfig(hostname="mx.example", policy=ehlo.OPEN_TEST))
+    script = (b"EHLO a\r\n", b"MAIL FROM:<a@example.org>\r\n", b"RCPT TO:<b@example.org>\r\n", b"RSET\r\n")
+    with mock.patch("ehlo.server.plain_command", wraps=plain_command) as long:
+        for octets in script * 3:
+            conn.receive_data(octets)
+            while conn.next_event() is not ehlo.NEED_DATA:
+                if conn.deadline is None:
+                    conn.accept()
+    # The first time each line; then EHLO and RSET alone.
+    assert long.call_count == 4 + 2 * 2
+
+
+def test_what_is_thrown_away_is_no_command_although_it_is_remembered() -> None:
+    conn = ehlo.ServerConnection(CONFIGS[0])
+    mail = b"MAIL FROM:<a@example.org>\r\n"
+    seen: list[object] = []
+    for octets in (b"EHLO a\r\n", mail, b"RSET\r\n", b"BDAT %d\r\n" % len(mail), mail, b"NOOP\r\n"):
+        conn.receive_data(octets)
+        while (event := conn.next_event()) is not ehlo.NEED_DATA:
+            seen.append(event)
+            if conn.deadline is None:
+                conn.accept()
+    assert sum(isinstance(event, ehlo.MailReceived) for event in seen) == 1
+    assert [line[:3] for line in conn.data_to_send().splitlines()][-2:] == [b"502", b"250"]

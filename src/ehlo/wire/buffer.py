@@ -19,7 +19,7 @@ class ReceiveBuffer:
     one feed cost more than linear time, and a feed of whole lines is not copied before it is cut.
     """
 
-    __slots__ = ("_data", "_searched", "_start", "empty")
+    __slots__ = ("_data", "_searched", "_start", "empty", "fresh")
 
     def __init__(self) -> None:
         self._data: bytes | bytearray = b""
@@ -28,15 +28,19 @@ class ReceiveBuffer:
         self._searched = 0
         self.empty = True
         """Nothing is held, of what was read neither: an idle connection costs no memory for it."""
+        self.fresh: bytes | None = None
+        """All that is held, if it came in one feed and none of it was read."""
 
     def __len__(self) -> int:
         return len(self._data) - self._start
 
     def feed(self, data: bytes) -> None:
         if self.empty:
-            self._data = data
-            self.empty = not data
+            if data:
+                self._data = self.fresh = data
+                self.empty = False
             return
+        self.fresh = None
         if isinstance(self._data, bytearray):
             del self._data[: self._start]
         else:
@@ -67,6 +71,7 @@ class ReceiveBuffer:
             self.clear()
         else:
             self._start = self._searched = end + 2
+            self.fresh = None
         return line if type(line) is bytes else bytes(line)
 
     def _go_to(self, place: int) -> None:
@@ -75,6 +80,7 @@ class ReceiveBuffer:
             self.clear()
         else:
             self._start = self._searched = place
+            self.fresh = None
 
     def discard_line(self) -> bool:
         """Drop octets up to and with the next CRLF; False (and all is dropped) if it has not come."""
@@ -113,6 +119,7 @@ class ReceiveBuffer:
         They must be the last that `take` or `take_all` gave.
         """
         start = self._start - len(data)
+        self.fresh = None
         if not self._start:
             self._data = data + self._data
             self._searched = 0
@@ -127,3 +134,4 @@ class ReceiveBuffer:
         self._data = b""
         self._start = self._searched = 0
         self.empty = True
+        self.fresh = None
