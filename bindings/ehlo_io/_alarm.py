@@ -42,7 +42,7 @@ class Alarm(ABC):
 
     @abstractmethod
     def _ring_at(self, when: float) -> None:
-        """Let `ring` be called then; never for inf. One call is due at a time."""
+        """Let `ring` be called then, and not before; never for inf."""
 
     def set(self, when: float, sleeper: Sleeper) -> Entry:
         entry = Entry(when, sleeper)
@@ -55,7 +55,11 @@ class Alarm(ABC):
         entry.sleeper = None
         self._off += 1
         # Short connections shall leave nothing behind for as long as they might have waited.
-        if self._off > _TIDY and self._off > len(self._heap) // 2:
+        if self._off == len(self._heap):
+            self._heap.clear()
+            self._off = 0
+            self._ring_at(math.inf)
+        elif self._off > _TIDY and self._off > len(self._heap) // 2:
             self._heap = [entry for entry in self._heap if entry.sleeper is not None]
             heapify(self._heap)
             self._off = 0

@@ -290,11 +290,10 @@ class ClientConnection:
         if not in_flight or self._unasked:
             return self._unsolicited(reply)
         command = in_flight[0]
-        verb = command.verb
-        code = reply.code
-        if code >= 400:
-            return self._refused(command, reply)
-        if (code >= 300) is not (verb is _DATA):
+        verb, code = command.verb, reply.code
+        if code >= 300 and (verb is not _DATA or code >= 400):
+            return self._refused(command, reply) if code >= 400 else self._challenge(command, reply)
+        if verb is _DATA and code < 300:
             return self._challenge(command, reply)
         in_flight.popleft()
         self._state = state = AGREED[self._state][verb]

@@ -199,8 +199,13 @@ class ReplyParser:
         lines = data.split(b"\r\n")
         if lines.pop():
             return None
-        ready = [_KNOWN.get(line) for line in reversed(lines)]
-        return None if None in ready else ready  # type: ignore[return-value]
+        ready = []
+        for line in reversed(lines):
+            known = _KNOWN.get(line)
+            if known is None:
+                return None
+            ready.append(known)
+        return ready
 
     def clear(self) -> None:
         self._buffer.clear()
