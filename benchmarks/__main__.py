@@ -11,7 +11,7 @@ import time
 from types import FrameType
 from typing import Final
 
-from benchmarks import goals
+from benchmarks import goals, summary
 from benchmarks.harness import Plan, say
 from benchmarks.machine import raise_descriptor_limit
 from benchmarks.record import folder
@@ -56,6 +56,7 @@ def main() -> None:
     wanted = [name for name in NAMES if name in options.names or not options.names]
     failed = [name for name in wanted if not _run(name, plan)]
     print(goals.write(quick=plan.quick))
+    summary.write(quick=plan.quick)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

@@ -11,6 +11,8 @@ from benchmarks.record import Record, folder
 from benchmarks.stats import Stat, number, with_spread
 
 _NOT_BUILT: Final = "not built"
+_COSTS: Final = frozenset({"cpu", "kib", "growth"})
+"""Metrics of which the peer's is divided by ours."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +37,15 @@ class Part:
         if self.below is None:
             return record.stat(self.case, self.above, self.metric)
         return record.ratio(self.case, self.above, self.below, self.metric)
+
+    @property
+    def ours(self) -> str:
+        """Who is shown first. Of costs the peer stands above, and it reads the other way round."""
+        return self.below if self.metric in _COSTS and self.below else self.above
+
+    @property
+    def peer(self) -> str | None:
+        return self.above if self.metric in _COSTS and self.below else self.below
 
     def verdict(self, stat: Stat | None) -> str:
         if stat is None:
@@ -318,16 +329,10 @@ GOALS: Final = (
 
 def _row(goal: Goal, part: Part, records: dict[str, Record]) -> list[str]:
     stat = part.reached(records)
-    beside = f" : {part.below}" if part.below else ""
-    if part.metric == "cpu" and part.below:
-        # A cost: the peer stands above, and it reads the other way round.
-        beside, ours = f" : {part.above}", part.below
-    else:
-        ours = part.above
     return [
         goal.name,
         goal.what,
-        ours + beside,
+        part.ours + (f" : {part.peer}" if part.peer else ""),
         part.case,
         part.bound(part.floor),
         part.bound(part.goal),
@@ -345,7 +350,8 @@ def rows(records: dict[str, Record]) -> list[list[str]]:
     return found
 
 
-def _records(*, quick: bool) -> dict[str, Record]:
+def latest(*, quick: bool) -> dict[str, Record]:
+    """The latest record of each benchmark."""
     found = {}
     for path in sorted(folder(quick=quick).glob("*.json")):
         found[path.stem] = Record.load(path)
@@ -354,7 +360,7 @@ def _records(*, quick: bool) -> dict[str, Record]:
 
 def write(*, quick: bool) -> str:
     """Join the latest results; returns the table."""
-    records = _records(quick=quick)
+    records = latest(quick=quick)
     header = ["", "what", "ehlo : peer", "case", "floor", "goal", "reached", "verdict"]
     body = report.table(header, rows(records), texts=4)
     measured = "\n".join(f"- {name}: {record.date}" for name, record in records.items())

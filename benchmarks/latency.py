@@ -28,7 +28,7 @@ _CLIENTS: Final = {
 }
 
 
-def _case(milliseconds: int) -> str:
+def case(milliseconds: int) -> str:
     return f"{milliseconds} ms"
 
 
@@ -64,7 +64,7 @@ def measure(plan: Plan) -> Record:
             )
             for name, (child, pipelining) in workers.items():
                 run = partial(_drive, child, port, messages, pipelining)
-                jobs.append(Job(_case(trip), name, run))
+                jobs.append(Job(case(trip), name, run))
         interleave(record, jobs, plan.number_of_rounds(3))
     return record
 
@@ -75,7 +75,7 @@ _PAIRS: Final = (("ehlo", "ehlo, no pipelining"), ("ehlo", "smtplib"), ("ehlo", 
 def write(record: Record) -> None:
     series: dict[str, list[tuple[float, float]]] = {}
     for name in _CLIENTS:
-        found = ((trip, record.stat(_case(trip), name, "rate")) for trip in _TRIPS)
+        found = ((trip, record.stat(case(trip), name, "rate")) for trip in _TRIPS)
         series[name] = [(float(trip), stat.median) for trip, stat in found if stat is not None]
     drawn = plot.lines(record, series, ("round-trip time in milliseconds", "messages per second"))
     sections = (

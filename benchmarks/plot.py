@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import say
@@ -23,15 +24,16 @@ def _pyplot() -> Any:
     return load("matplotlib.pyplot")
 
 
-def _save(pyplot: Any, figure: Any, record: Record) -> bool:
-    where = folder(quick=record.quick)
-    where.mkdir(parents=True, exist_ok=True)
+def _save(pyplot: Any, figure: Any, where: Path) -> bool:
+    where.parent.mkdir(parents=True, exist_ok=True)
     # No date and no version inside: the same numbers give the same file.
-    figure.savefig(
-        where / f"{record.benchmark}.png", dpi=110, bbox_inches="tight", metadata={"Software": None}
-    )
+    figure.savefig(where, dpi=110, bbox_inches="tight", metadata={"Software": None})
     pyplot.close(figure)
     return True
+
+
+def _picture(record: Record) -> Path:
+    return folder(quick=record.quick) / f"{record.benchmark}.png"
 
 
 def bars(record: Record, metric: str, label: str, cases: Sequence[str] | None = None) -> bool:
@@ -66,7 +68,7 @@ def bars(record: Record, metric: str, label: str, cases: Sequence[str] | None = 
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     figure.tight_layout()
-    return _save(pyplot, figure, record)
+    return _save(pyplot, figure, _picture(record))
 
 
 def lines(record: Record, series: Mapping[str, Sequence[tuple[float, float]]], axes: tuple[str, str]) -> bool:
@@ -83,4 +85,28 @@ def lines(record: Record, series: Mapping[str, Sequence[tuple[float, float]]], a
     axis.set_ylabel(axes[1])
     axis.grid(True, which="major", color="#dddddd", linewidth=0.6)
     axis.legend(fontsize=8)
-    return _save(pyplot, figure, record)
+    return _save(pyplot, figure, _picture(record))
+
+
+def ratios(rows: Sequence[tuple[str, Stat]], where: Path) -> bool:
+    """Horizontal bars on a logarithmic axis, around 1; False when there is no matplotlib."""
+    pyplot = _pyplot()
+    if pyplot is None:
+        return False
+    figure, axis = pyplot.subplots(figsize=(9, 0.26 * len(rows) + 1))
+    labels = [label for label, _ in rows][::-1]
+    stats = [stat for _, stat in rows][::-1]
+    middles = [stat.median for stat in stats]
+    errors = [[stat.median - stat.low for stat in stats], [stat.high - stat.median for stat in stats]]
+    colors = [_OURS if middle >= 1 else _PEERS for middle in middles]
+    axis.barh(labels, [middle - 1 for middle in middles], left=1, xerr=errors, color=colors, ecolor="#555555")
+    axis.set_xscale("log")
+    axis.axvline(1, color="#555555", linewidth=0.8)
+    ticks = [0.5, 1, 2, 5, 10, 20]
+    axis.set_xticks(ticks, [f"{tick:g}x" for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlabel("times better than the other (right of 1x: ehlo is)", fontsize=8)
+    axis.tick_params(labelsize=8)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    return _save(pyplot, figure, where)

@@ -6,15 +6,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from benchmarks import goals, report, stats
+from benchmarks import goals, report, stats, summary
 from benchmarks.harness import Job, Metrics, Plan, interleave
 from benchmarks.imports import parse_importtime
 from benchmarks.record import Record
 from benchmarks.stats import Stat
 
+MACHINE = {"cpu": "some", "cores": "2", "kernel": "Linux", "python": "CPython", "packages": "h11"}
+
 
 def a_record(name: str = "server") -> Record:
-    return Record(name, quick=True, date="2026-01-01", machine={"cpu": "some", "cores": "2"})
+    return Record(name, quick=True, date="2026-01-01", machine=dict(MACHINE))
 
 
 def test_a_stat_has_the_median_and_both_ends() -> None:
@@ -166,3 +168,30 @@ def test_the_table_of_goals_has_every_row() -> None:
     found = goals.rows({})
     assert {row[-1] for row in found} == {"not measured", "not built"}
     assert [row[0] for row in found if row[-1] == "not built"] == ["C7"]
+
+
+def test_the_summary_says_how_many_times_better_ehlo_is() -> None:
+    records: dict[str, Record] = {}
+    for part in (line.part for line in summary.LINES):
+        record = records.setdefault(part.benchmark, a_record(part.benchmark))
+        ours, peers = (30.0, 10.0) if part.metric in {"rate", "per_second"} else (10.0, 30.0)
+        for subject, value in ((part.ours, ours), (str(part.peer), peers)):
+            if record.stat(part.case, subject, part.metric) is None:
+                record.add(part.case, subject, {part.metric: value})
+    assert {stat.median for _, stat in summary.reached(records)} == {3.0}
+    assert all(line.part.ours.startswith("ehlo") for line in summary.LINES)
+    text = summary.text(records, picture=False)
+    assert "Measured 2026-01-01 on" in text
+    assert "| server CPU          | 1 KB, kept, 10         | ehlo asyncio : aiosmtpd       | 3.00x" in text
+    assert summary.reached({}) == []
+
+
+def test_the_summary_replaces_only_what_stands_between_its_marks() -> None:
+    readme = summary.README.read_text()
+    changed = summary.put_in(readme, "| table |\n")
+    assert "\n\n| table |\n\n<!-- /benchmarks -->\n" in changed
+    head, _, tail = changed.partition("| table |\n")
+    assert readme.startswith(head)
+    assert readme.endswith(tail)
+    with pytest.raises(ValueError, match="no place"):
+        summary.put_in("# A text without marks\n", "| table |\n")
