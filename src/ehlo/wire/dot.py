@@ -21,7 +21,7 @@ from ehlo._errors import LocalProtocolError
 _DOT_LINE: Final = re.compile(rb"\r\n\.")
 _END: Final = re.compile(rb"\r\n\.\r\n")
 _CRLF_ONLY: Final = frozenset({None, "\r\n"})
-_SAMPLE: Final = 65536
+_SAMPLE: Final = 4096
 
 # Where a decoder stands: the octets before the next one that still matter.
 _TEXT: Final = b""
@@ -182,7 +182,7 @@ def has_bare_newline(data: bytes) -> bool:
 def expected_size(message: bytes) -> int:
     """The octets of a whole message as it will be sent.
 
-    Exact, unless all of its first 64 KiB has CRLF and some of the rest has not: the number is then
+    Exact, unless all of its first 4 KiB has CRLF and some of the rest has not: the number is then
     too low by an octet for each [RFC1870-6a].
     """
     size = len(message)
