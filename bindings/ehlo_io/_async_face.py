@@ -23,8 +23,10 @@ class AsyncPump(Protocol):
 class Client(ClientBase):
     """An open session, for one task at a time; an `async with` block ends it with QUIT."""
 
-    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: AsyncPump) -> None:
-        super().__init__(setup, conn)
+    def __init__(
+        self, setup: ClientSetup, conn: ehlo.ClientConnection, opened: ehlo.Opened, pump: AsyncPump
+    ) -> None:
+        super().__init__(setup, conn, opened)
         self._pump = pump
 
     async def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:

@@ -24,8 +24,8 @@ async def _open(setup: ClientSetup) -> Client:
             )
     except OSError as error:
         raise no_connection(setup, error) from error
-    await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
-    return Client(setup, conn, pump)
+    opened = await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
+    return Client(setup, conn, opened, pump)
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:

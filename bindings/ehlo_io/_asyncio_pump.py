@@ -7,7 +7,7 @@ an awaitable that is done or a deadline that passes resumes the flow where it wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from enum import Enum
 from inspect import isawaitable
 from typing import Any, Final, Protocol, TypeVar
@@ -182,11 +182,11 @@ class AsyncioPump(AsyncioLink):
                 return self._send(action)
             case Poll():
                 return self._arrived()
-            case Ask(question):
-                return self._ask(question)
+            case Ask():
+                return self._ask(action)
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
-                return self._await(self._source.read(size), hook=False)
+                return self._await(self._source.read(size), logged=False)
             case StartTLS(server_hostname, deadline):
                 return self._start_tls(server_hostname, deadline)
             case Close(linger):
@@ -232,32 +232,38 @@ class AsyncioPump(AsyncioLink):
             info = self._handshake(channel, raw)
         return self._wait(_HANDSHAKE, deadline) if info is None else info
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def _ask(self, action: Ask) -> Any:
+        if action.blocking:
+            return self._await(asyncio.to_thread(action.question), logged=action.logged)
         try:
-            answer = question()
+            answer = action.question()
         except Exception:
-            log_hook_failure(self.peer)
+            if action.logged:
+                log_hook_failure(self.peer)
             raise
-        return answer if answer is None else self._await(answer, hook=True)
+        return answer if answer is None else self._await(answer, logged=action.logged)
 
-    def _await(self, answer: Any, *, hook: bool) -> Any:
+    def _await(self, answer: Any, *, logged: bool) -> Any:
         if not isawaitable(answer):
             return answer
         self._waits = _CODE
-        self._task = self._loop.create_task(self._answered(answer, hook))
+        self._task = self._loop.create_task(self._answered(answer, logged))
         return _LATER
 
-    async def _answered(self, answer: Awaitable[Any], hook: bool) -> None:
+    async def _answered(self, answer: Awaitable[Any], logged: bool) -> None:
         """Await user code, and go on from there: what follows needs no task of its own."""
         value: Any = None
         error: Exception | None = None
         try:
             value = await answer
+            while isawaitable(value):
+                # What was called in a thread was no plain function after all.
+                value = await value
         except asyncio.CancelledError:
             error = ConnectionAbortedError("what was awaited was cancelled")
         except Exception as raised:
             error = raised
-            if hook:
+            if logged:
                 log_hook_failure(self.peer)
         self._task = None
         self._step(value, error)

@@ -19,8 +19,10 @@ __all__ = ["Client", "connect"]
 class Client(ClientBase):
     """An open session. Use it in one thread at a time; a `with` block ends it with QUIT."""
 
-    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, pump: SocketPump) -> None:
-        super().__init__(setup, conn)
+    def __init__(
+        self, setup: ClientSetup, conn: ehlo.ClientConnection, opened: ehlo.Opened, pump: SocketPump
+    ) -> None:
+        super().__init__(setup, conn, opened)
         self._pump = pump
 
     def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
@@ -67,5 +69,5 @@ def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[Conn
     except OSError as error:
         raise ehlo.ConnectionFailed(f"no connection to {host} port {port}: {error}") from error
     pump = SocketPump(sock, setup.channel)
-    pump.run(flows.open_session(conn, setup.session_options(sock.getsockname()[0])))
-    return Client(setup, conn, pump)
+    opened = pump.run(flows.open_session(conn, setup.session_options(sock.getsockname()[0])))
+    return Client(setup, conn, opened, pump)

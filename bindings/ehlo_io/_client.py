@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TypedDict
@@ -13,6 +15,7 @@ import attrs
 
 import ehlo
 from ehlo import flows
+from ehlo_io._common import LOGGER
 from ehlo_io._message import Message, Source, addresses_of, prepare
 from ehlo_io._tls import Channel, client_context
 
@@ -22,8 +25,8 @@ CONNECT_TIMEOUT = 60.0
 class ConnectOptions(TypedDict, total=False):
     """The keyword arguments of `connect`, the same in each binding."""
 
-    auth: ehlo.Password | None
-    """Credentials; None submits without authentication."""
+    auth: ehlo.Credentials | None
+    """Password, Token, NtHash, External, Kerberos or Anonymous; None submits without authentication."""
     tls: ehlo.TlsMode | str | None
     """starttls (default), implicit (default on port 465), opportunistic or none."""
     context: ssl.SSLContext | None
@@ -35,7 +38,15 @@ class ConnectOptions(TypedDict, total=False):
     mechanisms: Sequence[str] | None
     """Only these SASL mechanisms, in this order."""
     allow_cleartext_auth: bool
-    """Let PLAIN and LOGIN be used without TLS or without a verified certificate."""
+    """Let a password or a token be shown without TLS or without a verified certificate."""
+    allow_ntlmv1: bool
+    """Answer an NTLM server that knows nothing better in the old form, which gives the password away."""
+    initial_response: bool
+    """Let LOGIN and NTLM speak first; some servers cannot take it."""
+    ehlo_after_auth: bool
+    """Ask anew what the server offers after AUTH."""
+    known: ehlo.HostFacts | None
+    """What an earlier session found out about this host: `facts` of its client."""
     pipelining: bool
     """False: wait for each reply, whatever the server offers."""
     newlines: ehlo.Newlines | str
@@ -56,6 +67,8 @@ class SubmitOptions(TypedDict, total=False):
     notify: ehlo.Notify | str | Iterable[str] | None
     ret: ehlo.Ret | str | None
     envid: str | ehlo.EnvId | None
+    submitter: str | ehlo.Mailbox | None
+    """For who hands on: the address of the one who submitted the message first, "" for nobody known."""
 
 
 _CONNECT_OPTIONS = frozenset(ConnectOptions.__annotations__)
@@ -87,7 +100,7 @@ class ClientSetup:
         if not 0 < port < 65536:
             raise ehlo.LocalProtocolError("a port is a number from 1 to 65535")
         tls = flows.tls_mode(options.get("tls"), port)
-        session = _session_options(host, tls, options)
+        session = _session_options(host, port, tls, options)
         return cls(host=host, port=port, options=options, tls=tls, newlines=newlines, session=session)
 
     @property
@@ -120,7 +133,7 @@ def _check_host(host: str) -> None:
         raise ehlo.LocalProtocolError("the host is no host name") from None
 
 
-def _session_options(host: str, tls: ehlo.TlsMode, options: ConnectOptions) -> ehlo.SessionOptions:
+def _session_options(host: str, port: int, tls: ehlo.TlsMode, options: ConnectOptions) -> ehlo.SessionOptions:
     """For a connection whose own address is not known yet; what is wrong with the options is told
     before one is made."""
     mechanisms = options.get("mechanisms")
@@ -129,20 +142,33 @@ def _session_options(host: str, tls: ehlo.TlsMode, options: ConnectOptions) -> e
     return ehlo.SessionOptions(
         client_name=options.get("client_name") or flows.client_name(socket.gethostname(), "127.0.0.1"),
         server_name=options.get("server_name") or host,
+        port=port,
         tls=tls,
+        known=options.get("known"),
         auth=options.get("auth"),
+        random=secrets.token_bytes,
+        clock=time.time,
         mechanisms=None if mechanisms is None else tuple(mechanisms),
         allow_cleartext_auth=options.get("allow_cleartext_auth", False),
+        allow_ntlmv1=options.get("allow_ntlmv1", False),
+        initial_response=options.get("initial_response", False),
+        ehlo_after_auth=options.get("ehlo_after_auth", False),
     )
 
 
 class ClientBase:
     """What a client knows of its session; the bindings add how to run a flow."""
 
-    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection) -> None:
+    def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, opened: ehlo.Opened) -> None:
         self._setup = setup
         self._conn = conn
         self._busy = threading.Lock()
+        self.facts = opened.facts
+        """What the host was seen to offer: keep it as `known` for the next session."""
+        self.notices = opened.notices
+        """What may be an attack, though the session went on; the log has it, too."""
+        for notice in opened.notices:
+            LOGGER.warning("%s port %s: %s", setup.host, setup.port, notice.value)
 
     def _take(self) -> None:
         """One thing at a time: two flows on one connection would take each other's replies."""
@@ -181,6 +207,7 @@ class ClientBase:
             notify=options.get("notify"),
             ret=options.get("ret"),
             envid=options.get("envid"),
+            submitter=options.get("submitter"),
         )
         submission = ehlo.Submission(
             envelope=envelope,

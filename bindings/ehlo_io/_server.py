@@ -6,13 +6,14 @@ import secrets
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from typing import TypedDict
 
 import attrs
 
 import ehlo
 from ehlo import flows
-from ehlo_io._tls import Channel
+from ehlo_io._tls import Channel, own_certificate
 
 
 class ServeOptions(TypedDict, total=False):
@@ -24,6 +25,17 @@ class ServeOptions(TypedDict, total=False):
     """TLS from the first octet, as on port 465."""
     hostname: str | None
     """What the server calls itself; by default the host's name."""
+    certificate: str | None
+    """The PEM file of the certificate in `tls`, for channel bindings; a context of `server_context`
+    knows it by itself."""
+    mechanisms: Sequence[str] | None
+    """Only these SASL mechanisms, in this order; by default all that the handler can answer for."""
+    allow_ntlmv1: bool
+    """Take the answers of old NTLM clients: whoever records one can compute the password from it."""
+    require_channel_binding: bool
+    """Refuse NTLM clients that do not bind to the TLS channel."""
+    token_scope: str
+    """What an OAuth token has to be good for; told to clients whose token is not."""
     policy: ehlo.SubmissionPolicy
     limits: ehlo.Limits
     trace: ehlo.Trace | None
@@ -38,6 +50,7 @@ class ServerSetup:
     hooks: flows.Hooks
     tls: ssl.SSLContext | None
     implicit_tls: bool
+    certificate: bytes | None
     trace: ehlo.Trace | None
 
     @classmethod
@@ -51,11 +64,19 @@ class ServerSetup:
         implicit = options.get("implicit_tls", False)
         policy = options.get("policy", ehlo.OXSMTP_2008)
         hostname = options.get("hostname") or _own_name()
+        ehlo.ServerConfig(hostname=hostname)
+        only = options.get("mechanisms")
+        if isinstance(only, str):
+            raise ehlo.LocalProtocolError("mechanisms is a list of names, not one name")
         mechanisms = flows.mechanisms_of(
             hooks,
-            target=hostname.partition(".")[0],
-            nonce=lambda: secrets.token_bytes(8),
-            now=lambda: int(time.time()),
+            target=hostname,
+            random=secrets.token_bytes,
+            clock=time.time,
+            only=only,
+            allow_ntlmv1=options.get("allow_ntlmv1", False),
+            require_channel_binding=options.get("require_channel_binding", False),
+            token_scope=options.get("token_scope", ""),
         )
         if implicit and tls is None:
             raise ehlo.LocalProtocolError("implicit_tls needs a TLS context")
@@ -70,14 +91,21 @@ class ServerSetup:
             mechanisms=mechanisms,
             tls_available=tls is not None,
         )
-        return cls(config=config, hooks=hooks, tls=tls, implicit_tls=implicit, trace=options.get("trace"))
+        return cls(
+            config=config,
+            hooks=hooks,
+            tls=tls,
+            implicit_tls=implicit,
+            certificate=own_certificate(tls, options.get("certificate")),
+            trace=options.get("trace"),
+        )
 
     def flow(self, peer: str | None) -> flows.Flow[None]:
         conn = ehlo.ServerConnection(self.config, trace=self.trace)
         return flows.serve(conn, self.hooks, peer=peer, implicit_tls=self.implicit_tls)
 
     def channel(self) -> Channel:
-        return Channel(self.tls, server_side=True)
+        return Channel(self.tls, server_side=True, certificate=self.certificate)
 
 
 def _own_name() -> str:

@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
@@ -176,8 +176,8 @@ class SocketPump(Timed):
                 return self._send(data, deadline, and_receive)
             case Poll():
                 return self._poll()
-            case Ask(question):
-                return self._ask(question)
+            case Ask():
+                return self._ask(action)
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
                 return _plain(self._source.read(size))
@@ -190,12 +190,13 @@ class SocketPump(Timed):
         self._send(action.data, action.deadline, action.and_receive)
         return self._receive(action.deadline)
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def _ask(self, action: Ask) -> Any:
         try:
-            answer = question()
+            answer = action.question()
             return answer if answer is None else _plain(answer)
         except Exception:
-            log_hook_failure(self._peer)
+            if action.logged:
+                log_hook_failure(self._peer)
             raise
 
     def _wait(self, events: int, deadline: ehlo.Deadline | None) -> int:

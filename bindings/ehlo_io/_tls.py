@@ -11,37 +11,86 @@ import contextlib
 import ssl
 import sys
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import ehlo
 
 _READ_SIZE = 65536
 
 
-def client_context() -> ssl.SSLContext:
-    """Certificates and names are verified; TLS 1.2 at least."""
-    context = ssl.create_default_context()
+_CERTIFICATES: WeakKeyDictionary[ssl.SSLContext, bytes] = WeakKeyDictionary()
+"""The certificates of contexts, which do not tell them."""
+
+
+def client_context(
+    authorities: str | None = None, *, certificate: str | None = None, key: str | None = None
+) -> ssl.SSLContext:
+    """Server certificates and names are verified, against the system's authorities or those in a PEM file;
+    TLS 1.2 at least. `certificate` and `key`, PEM files, prove the client (AUTH EXTERNAL).
+
+    Raises OSError for files that do not load.
+    """
+    context = ssl.create_default_context(cafile=authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
     return context
 
 
-def server_context(certificate: str, key: str | None = None) -> ssl.SSLContext:
-    """TLS 1.2 at least, no renegotiation. Raises OSError for files that do not load."""
+def server_context(
+    certificate: str, key: str | None = None, *, client_authorities: str | None = None
+) -> ssl.SSLContext:
+    """TLS 1.2 at least, no renegotiation. With `client_authorities`, a PEM file, clients are asked for a
+    certificate, and those that show one are verified (AUTH EXTERNAL).
+
+    Raises OSError for files that do not load.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(certificate, key)
+    if client_authorities is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(client_authorities)
+    _CERTIFICATES[context] = _leaf(certificate)
     return context
+
+
+def own_certificate(context: ssl.SSLContext | None, path: str | None) -> bytes | None:
+    """The server's certificate in DER: of a PEM file, or as `server_context` has read it.
+
+    Raises LocalProtocolError for a file that holds none.
+    """
+    if path is not None:
+        try:
+            return _leaf(path)
+        except (OSError, ValueError) as error:
+            raise ehlo.LocalProtocolError(f"certificate: {error}") from None
+    return None if context is None else _CERTIFICATES.get(context)
+
+
+def _leaf(path: str) -> bytes:
+    """The first certificate of a PEM file. Raises OSError or ValueError."""
+    with open(path, encoding="ascii", errors="replace") as file:
+        text = file.read()
+    begin, end = text.find(ssl.PEM_HEADER), text.find(ssl.PEM_FOOTER)
+    if begin < 0 or end < begin:
+        raise ValueError("no certificate in the file")
+    return ssl.PEM_cert_to_DER_cert(text[begin : end + len(ssl.PEM_FOOTER)])
 
 
 class Channel:
     """Transport octets on one side, the flow's octets on the other."""
 
-    __slots__ = ("_context", "_in", "_out", "_server_side", "_tls")
+    __slots__ = ("_certificate", "_context", "_in", "_out", "_server_side", "_tls")
 
-    def __init__(self, context: ssl.SSLContext | None, *, server_side: bool) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None, *, server_side: bool, certificate: bytes | None = None
+    ) -> None:
         self._context = context
         self._server_side = server_side
+        self._certificate = certificate
         self._tls: ssl.SSLObject | None = None
         self._in: ssl.MemoryBIO | None = None
         self._out: ssl.MemoryBIO | None = None
@@ -79,14 +128,22 @@ class Channel:
     def _info(self, tls: ssl.SSLObject) -> ehlo.TLSInfo:
         cipher = tls.cipher()
         certificate = tls.getpeercert(binary_form=True)
-        checked = tls.context.verify_mode == ssl.CERT_REQUIRED and tls.context.check_hostname
+        # There are few of them, and many connections.
+        version = sys.intern(tls.version() or "")
+        if self._server_side:
+            verified = certificate is not None and tls.context.verify_mode != ssl.CERT_NONE
+            names = _names(tls.getpeercert()) if verified else ()
+        else:
+            verified = tls.context.verify_mode == ssl.CERT_REQUIRED and tls.context.check_hostname
+            names = ()
         return ehlo.TLSInfo(
-            # There are few of them, and many connections.
-            version=sys.intern(tls.version() or ""),
+            version=version,
             cipher=sys.intern(cipher[0] if cipher else ""),
-            verified=checked and not self._server_side,
+            verified=verified,
             peer_certificate=certificate,
-            server_certificate=None if self._server_side else certificate,
+            peer_names=names,
+            server_certificate=self._certificate if self._server_side else certificate,
+            tls_unique=None if version == "TLSv1.3" else tls.get_channel_binding("tls-unique"),
         )
 
     def outgoing(self, data: bytes) -> bytes:
@@ -136,3 +193,11 @@ class Channel:
 
 MakeChannel: TypeAlias = Callable[[], Channel]
 """Made when it is needed: a connection without TLS has none."""
+
+
+def _names(certificate: Any) -> tuple[str, ...]:
+    """The addresses and names of a verified certificate, as `getpeercert` has it; its common name last."""
+    found = [value for kind, value in certificate.get("subjectAltName", ()) if kind in ("email", "DNS")]
+    for part in certificate.get("subject", ()):
+        found += [value for kind, value in part if kind in ("commonName", "emailAddress")]
+    return tuple(dict.fromkeys(found))

@@ -24,8 +24,8 @@ async def _open(setup: ClientSetup) -> Client:
     sock = bare(stream)
     pump = TrioPump(sock, setup.channel)
     local_address = str(sock.getsockname()[0])
-    await pump.run(flows.open_session(conn, setup.session_options(local_address)))
-    return Client(setup, conn, pump)
+    opened = await pump.run(flows.open_session(conn, setup.session_options(local_address)))
+    return Client(setup, conn, opened, pump)
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:

@@ -7,7 +7,6 @@ once more for each.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
@@ -146,8 +145,8 @@ class TrioPump(Sleeper):
                 return await self._send(data, deadline, and_receive)
             case Poll():
                 return self._poll()
-            case Ask(question):
-                return await self._ask(question)
+            case Ask():
+                return await self._ask(action)
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
                 return await _result(self._source.read(size))
@@ -271,12 +270,16 @@ class TrioPump(Sleeper):
             return None
         return raw if channel is None else channel.incoming(raw)
 
-    async def _ask(self, question: Callable[[], Any]) -> Any:
+    async def _ask(self, action: Ask) -> Any:
         try:
-            answer = question()
+            if action.blocking:
+                answer = await trio.to_thread.run_sync(action.question)
+            else:
+                answer = action.question()
             return answer if answer is None else await _result(answer)
         except Exception:
-            log_hook_failure(self._peer)
+            if action.logged:
+                log_hook_failure(self._peer)
             raise
 
     async def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> ehlo.TLSInfo:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Vrfy,
     )
     from ehlo._errors import (
+        AuthCause,
         AuthenticationFailed,
         ConnectionFailed,
         Error,
@@ -116,6 +117,9 @@ if TYPE_CHECKING:
         Size,
     )
     from ehlo.flows import (
+        HostFacts,
+        Notice,
+        Opened,
         Outcome,
         Session,
         SessionOptions,
@@ -126,21 +130,34 @@ if TYPE_CHECKING:
         recipient,
     )
     from ehlo.policy import (
+        EXCHANGE,
         OPEN_TEST,
         OXSMTP_2008,
         BareNewlines,
         SubmissionPolicy,
     )
     from ehlo.sasl import (
+        Anonymous,
         Authorize,
+        Credentials,
+        External,
         FetchSecret,
         Identity,
+        Kerberos,
         MechanismError,
         Need,
+        NtHash,
         Password,
+        ScramKeys,
         SecretKind,
+        StoredSecret,
+        Token,
         UserStore,
+        VerifyExternal,
         VerifyPassword,
+        VerifyPrincipal,
+        VerifyToken,
+        Work,
         nt_hash,
     )
     from ehlo.server import (
@@ -165,6 +182,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALLOWED",
+    "EXCHANGE",
     "NEED_DATA",
     "OPEN_TEST",
     "OXSMTP_2008",
@@ -172,7 +190,9 @@ __all__ = [
     "STANDARD",
     "TRANSITIONS",
     "AddressError",
+    "Anonymous",
     "Auth",
+    "AuthCause",
     "AuthChallenge",
     "AuthFailed",
     "AuthNeed",
@@ -194,6 +214,7 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionFailed",
     "ConnectionOpened",
+    "Credentials",
     "Data",
     "Deadline",
     "Disconnecting",
@@ -207,6 +228,7 @@ __all__ = [
     "Expn",
     "ExpnReceived",
     "Extension",
+    "External",
     "FetchSecret",
     "ForwardPath",
     "GreetingReceived",
@@ -214,7 +236,9 @@ __all__ = [
     "Helo",
     "Help",
     "HelpReceived",
+    "HostFacts",
     "Identity",
+    "Kerberos",
     "Limits",
     "LocalProtocolError",
     "Mail",
@@ -225,8 +249,11 @@ __all__ = [
     "Need",
     "Newlines",
     "Noop",
+    "Notice",
     "Notify",
+    "NtHash",
     "OfferFacts",
+    "Opened",
     "Orcpt",
     "Outcome",
     "Param",
@@ -246,6 +273,7 @@ __all__ = [
     "Ret",
     "ReversePath",
     "Rset",
+    "ScramKeys",
     "SecretKind",
     "ServerConfig",
     "ServerConnection",
@@ -257,6 +285,7 @@ __all__ = [
     "Size",
     "StartTls",
     "State",
+    "StoredSecret",
     "Submission",
     "SubmissionFailed",
     "SubmissionPolicy",
@@ -266,15 +295,20 @@ __all__ = [
     "TlsMode",
     "TlsReady",
     "TlsRequested",
+    "Token",
     "Trace",
     "TransactionReset",
     "UserStore",
     "Verb",
+    "VerifyExternal",
     "VerifyPassword",
+    "VerifyPrincipal",
+    "VerifyToken",
     "Vrfy",
     "VrfyReceived",
     "Wait",
     "WireRecord",
+    "Work",
     "__version__",
     "envelope",
     "nt_hash",
@@ -288,7 +322,7 @@ __getattr__, __dir__ = lazily(
             Auth Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb Vrfy
         """,
         "ehlo._errors": """
-            AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
+            AuthCause AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
             RemoteProtocolError ServiceRefused SessionError SubmissionFailed TlsFailed
         """,
         "ehlo._events": """
@@ -321,14 +355,16 @@ __getattr__, __dir__ = lazily(
             Parameters Ret Size
         """,
         "ehlo.flows": """
-            flows Outcome Session SessionOptions Submission SubmissionResult TlsMode envelope recipient
+            HostFacts Notice Opened Outcome Session SessionOptions Submission SubmissionResult TlsMode
+            envelope flows recipient
         """,
         "ehlo.policy": """
-            OPEN_TEST OXSMTP_2008 BareNewlines SubmissionPolicy
+            EXCHANGE OPEN_TEST OXSMTP_2008 BareNewlines SubmissionPolicy
         """,
         "ehlo.sasl": """
-            Authorize FetchSecret Identity MechanismError Need Password SecretKind UserStore
-            VerifyPassword nt_hash
+            Anonymous Authorize Credentials External FetchSecret Identity Kerberos MechanismError Need
+            NtHash Password ScramKeys SecretKind StoredSecret Token UserStore VerifyExternal
+            VerifyPassword VerifyPrincipal VerifyToken Work nt_hash
         """,
         "ehlo.server": """
             ServerConnection

@@ -16,6 +16,8 @@ A 4yz or 5yz reply is data at the level of connections, never an exception.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,8 +81,41 @@ class ServiceRefused(SessionError):
     """The server refused the session or a command that the session cannot go on without."""
 
 
+class AuthCause(Enum):
+    """Why an authentication failed (RFC 4954 section 6), by the reply's code alone."""
+
+    NO_MECHANISM = "no mechanism that is safe and in common"
+    CREDENTIALS = "wrong credentials"
+    """535."""
+    TEMPORARY = "try again later"
+    """454 and other 4yz: nothing is wrong with the credentials."""
+    TOO_WEAK = "a stronger mechanism is needed"
+    """534."""
+    NEEDS_TLS = "TLS is needed first"
+    """538, of old servers."""
+    TRANSITION = "the password has to be used once with PLAIN"
+    """432."""
+    SERVER_NOT_PROVED = "the server broke the rules of the mechanism or did not prove itself"
+    OTHER = "another refusal"
+
+
 class AuthenticationFailed(SessionError):
-    """There was no usable mechanism in common, or the server refused the credentials."""
+    """There was no usable mechanism in common, or the server refused the credentials.
+
+    `detail` is what an OAuth server told about the token [RFC7628-3.2.2b], or SCRAM's `error`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reply: Reply | None = None,
+        cause: AuthCause = AuthCause.OTHER,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, reply=reply)
+        self.cause = cause
+        self.detail = detail
 
 
 class SubmissionFailed(SessionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import TypeAlias
 
@@ -61,11 +62,33 @@ class TLSInfo(Value):
     """As `ssl.SSLSocket.version()` spells it: "TLSv1.3"."""
     cipher: str
     verified: bool = False
-    """Client role: the server's certificate and name were verified [RFC4954-14a]."""
+    """Client role: the server's certificate and name were verified [RFC4954-14a]; server role: the
+    client has shown a certificate, and it was."""
     peer_certificate: bytes | None = None
     """DER."""
+    peer_names: tuple[str, ...] = ()
+    """Server role: the addresses and names in a verified client certificate, its subject's last."""
     server_certificate: bytes | None = None
-    """DER, for the tls-server-end-point channel binding (RFC 5929)."""
+    """DER, in either role: what `tls-server-end-point` binds to."""
+    tls_unique: bytes | None = attrs.field(default=None, repr=False)
+    """The first Finished message (RFC 5929 section 3), where there is TLS below 1.3 with the extended
+    master secret."""
+    tls_exporter: bytes | None = attrs.field(default=None, repr=False)
+    """32 octets of keying material with the label EXPORTER-Channel-Binding and an empty context
+    [RFC9266-2a]."""
+
+    @property
+    def channel_bindings(self) -> Mapping[str, bytes]:
+        """Data of each type of channel binding that can be had; never to be logged [RFC9266-4a]."""
+        found = {"tls-exporter": self.tls_exporter}
+        # [RFC5929-3a]
+        if self.version != "TLSv1.3":
+            found["tls-unique"] = self.tls_unique
+        if self.server_certificate is not None:
+            from ehlo.sasl import tls_server_end_point  # noqa: PLC0415 (for those who bind)
+
+            found["tls-server-end-point"] = tls_server_end_point(self.server_certificate)
+        return {kind: data for kind, data in found.items() if data is not None}
 
 
 @attrs.frozen(repr=False, eq=False)

@@ -5,16 +5,23 @@ Each method returns a turn: the reply to send, an event, or both; a need comes w
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import attrs
 
 from ehlo import _replies as replies
 from ehlo._events import Authenticated, AuthNeed, AuthRefused, ServerEvent
 from ehlo._server_config import ServerConfig
-from ehlo.sasl import Challenge, Done, Refuse, ServerMechanism, Step
+from ehlo.sasl import Challenge, Done, Refuse, ServerContext, ServerMechanism, Step
 from ehlo.wire import base64
 from ehlo.wire.reply import Reply
 
 Turn: TypeAlias = tuple[Reply | None, ServerEvent | None]
+
+
+# [OXSMTP18-2.2.1a]
+_PROSE: Final = frozenset({"NTLM", "GSSAPI", "GSS-SPNEGO"})
+_EMPTY: Final[Turn] = (Reply(334, ""), None)
 
 
 class AuthDialogue:
@@ -28,18 +35,23 @@ class AuthDialogue:
         self._name = ""
         self.failures = 0
 
-    def command(self, argument: bytes, *, tls: bool) -> Turn:
+    def command(self, argument: bytes, context: ServerContext) -> Turn:
         """`argument` is what stands behind AUTH."""
         name, space, initial = argument.partition(b" ")
         self._name = name.decode("ascii", "replace").upper()
         if not name:
             return replies.SYNTAX_ERROR, None
         # [RFC4954-4d] unknown, and known but not to be used on this channel, look the same.
-        if self._name not in self._config.usable_mechanisms(tls=tls):
-            return replies.AUTH_UNKNOWN, None
-        mechanism = self._mechanism = self._config.mechanisms[self._name]()
+        offered = self._config.usable_mechanisms(context)
+        if self._name not in offered:
+            return self._config.policy.unknown_mechanism, None
+        context = attrs.evolve(context, offered=offered)
+        mechanism = self._mechanism = self._config.mechanisms[self._name](context)
         if not space:
-            return self._turn(mechanism.start(None))
+            turn = self._turn(mechanism.start(None))
+            if self._config.policy.auth_prose and self._name in _PROSE and turn == _EMPTY:
+                return Reply(334, f"{self._name} supported"), None
+            return turn
         if mechanism.server_first:
             return replies.AUTH_NO_INITIAL, None
         if initial == base64.EMPTY:
@@ -71,7 +83,7 @@ class AuthDialogue:
                 return replies.AUTH_OK, Authenticated(identity)
             case Refuse(reason, malformed):
                 self.failures += 1
-                reply = replies.AUTH_MALFORMED if malformed else replies.AUTH_INVALID
+                reply = replies.AUTH_MALFORMED if malformed else self._config.policy.bad_credentials
                 if self.failures > self._config.limits.auth_failures:
                     reply = replies.AUTH_TOO_MANY
                 return reply, AuthRefused(self._name, reason, self.failures)

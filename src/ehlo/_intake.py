@@ -27,8 +27,17 @@ from ehlo._events import (
 from ehlo._patience import Patience
 from ehlo._server_config import ServerConfig
 from ehlo._transaction import Transaction
-from ehlo.extensions import NO_PARAMETERS, Param, Parameters, Size, UnsupportedParameter, parse_parameters
+from ehlo.extensions import (
+    NO_PARAMETERS,
+    AuthParam,
+    Param,
+    Parameters,
+    Size,
+    UnsupportedParameter,
+    parse_parameters,
+)
 from ehlo.policy import check_mail, check_rcpt
+from ehlo.sasl import Identity, ServerContext, proved
 from ehlo.wire import address
 from ehlo.wire.command import ParameterError
 from ehlo.wire.reply import Reply
@@ -43,9 +52,13 @@ class Facts(Protocol):
 
     config: ServerConfig
     tls: TLSInfo | None
+    identity: Identity | None
     extended: bool
     transaction: Transaction
     patience: Patience
+
+    @property
+    def context(self) -> ServerContext: ...
 
 
 Ask: TypeAlias = tuple[ServerEvent, Reply]
@@ -57,10 +70,10 @@ Intake: TypeAlias = Ask | Reply
 def _hello(facts: Facts, argument: bytes, *, extended: bool) -> Intake:
     # [RFC5321-4.1.1.1b] further words are tolerated and ignored.
     name = argument.partition(b" ")[0]
-    if not _CLIENT_NAME.match(name):
-        return replies.BAD_HELLO
     config = facts.config
-    reply = config.ehlo_reply(tls=facts.tls is not None) if extended else config.helo_reply
+    if not _CLIENT_NAME.match(name) and (name or not config.policy.hello_without_name):
+        return replies.BAD_HELLO
+    reply = config.ehlo_reply(facts.context) if extended else config.helo_reply
     return HelloReceived(name.decode("ascii"), extended), reply
 
 
@@ -119,7 +132,16 @@ def _mail(facts: Facts, argument: bytes) -> Intake:
     if size is not None and maximum is not None and size.octets > maximum:
         return replies.TOO_BIG
     refusal = check_mail(config.policy, reverse_path)
-    return refusal or (MailReceived(reverse_path, parameters), replies.MAIL_OK)
+    return refusal or (MailReceived(reverse_path, _judged(facts, parameters)), replies.MAIL_OK)
+
+
+def _judged(facts: Facts, parameters: Parameters) -> Parameters:
+    """[RFC4954-5d] [RFC4954-5e] with an AUTH= that says whether it is to be believed."""
+    auth = parameters.get(AuthParam)
+    if auth is None or not facts.config.policy.trust_submitter or not proved(facts.identity):
+        return parameters
+    others = (value for value in parameters if value is not auth)
+    return Parameters((*others, AuthParam(auth.mailbox, trusted=True)))
 
 
 def _rcpt(facts: Facts, argument: bytes) -> Intake:

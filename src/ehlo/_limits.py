@@ -49,6 +49,13 @@ class Limits(Value):
     auth_failures: int = 3
     """[RFC4954-9a] not fewer than three; the next failure is answered with 421."""
 
+    scram_least: int = 4096
+    """[RFC5802-5.1d] how often a server may tell a client to hash: with less a recorded exchange is easy
+    to guess from."""
+
+    scram_most: int = 1_000_000
+    """And with more the server would keep the client busy."""
+
     pipeline: int = 500
     """[RFC2920-3.1g] commands that a client has in flight before it reads replies."""
 

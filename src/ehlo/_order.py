@@ -10,7 +10,7 @@ from ehlo._events import TLSInfo
 from ehlo._server_config import ServerConfig
 from ehlo._state import ALLOWED, State
 from ehlo._transaction import Transaction
-from ehlo.sasl import Identity
+from ehlo.sasl import Identity, proved
 from ehlo.wire.reply import Reply
 
 # [RFC4954-6e] [RFC3207-4h] the union of both lists, RSET and HELO by lenience.
@@ -40,7 +40,7 @@ def settled(facts: Facts) -> bool:
     """Neither TLS nor an identity is a reason to refuse a command, until one of the facts changes."""
     policy = facts.config.policy
     lacks_tls = policy.require_tls and facts.tls is None
-    lacks_identity = policy.require_auth and facts.identity is None
+    lacks_identity = policy.require_auth and not proved(facts.identity)
     return not (lacks_tls or lacks_identity or facts.tls_refused)
 
 
@@ -54,8 +54,8 @@ def out_of_order(facts: Facts, verb: Verb) -> Reply | None:
     # [RFC4954-4b] a second AUTH is out of sequence, too.
     if verb not in ALLOWED[state] or (verb is Verb.AUTH and facts.identity is not facts.asserted):
         return _bad_sequence(facts, verb)
-    if policy.require_auth and facts.identity is None and verb in _NEED_AUTH:
-        return replies.AUTH_REQUIRED
+    if policy.require_auth and verb in _NEED_AUTH and not proved(facts.identity):
+        return policy.authentication_required
     return None
 
 

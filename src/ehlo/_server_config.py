@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -11,10 +11,12 @@ from ehlo._errors import LocalProtocolError
 from ehlo._limits import Limits
 from ehlo.extensions import STANDARD, Extension, OfferFacts, Param, parameter_specs
 from ehlo.policy import OXSMTP_2008, SubmissionPolicy
-from ehlo.sasl import ServerMechanisms
+from ehlo.sasl import NO_CONTEXT, ServerContext, ServerMechanisms
 from ehlo.wire.address import AddressError, check_domain
 from ehlo.wire.reply import Reply, checked_text
 
+_Means: TypeAlias = tuple[bool, frozenset[str], bool]
+"""TLS, the types of channel bindings, a client certificate: what an offer depends on."""
 _NO_MECHANISMS: Final[ServerMechanisms] = MappingProxyType({})
 # [RFC5321-4.5.3.1.4a] never less than this, CRLF included.
 _COMMAND_LINE: Final = 512
@@ -54,8 +56,9 @@ class ServerConfig:
     greeting_reply: Reply = attrs.field(init=False, repr=False, eq=False)
     helo_reply: Reply = attrs.field(init=False, repr=False, eq=False)
     quit_reply: Reply = attrs.field(init=False, repr=False, eq=False)
-    _ehlo_replies: tuple[Reply, Reply] = attrs.field(init=False, repr=False, eq=False)
-    _cleartext: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
+    _offers: dict[_Means, tuple[tuple[str, ...], Reply]] = attrs.field(
+        init=False, repr=False, eq=False, factory=dict
+    )
 
     def __attrs_post_init__(self) -> None:
         extensions = self.extensions
@@ -70,34 +73,45 @@ class ServerConfig:
             "greeting_reply": Reply(220, f"{self.hostname} {self.greeting}"),
             "helo_reply": Reply(250, self.hostname),
             "quit_reply": Reply(221, f"{self.hostname} closing connection", "2.0.0"),
-            "_cleartext": frozenset(name for name, make in self.mechanisms.items() if make().cleartext),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
-        ehlo_replies = (Reply(250, self._hello_lines(tls=False)), Reply(250, self._hello_lines(tls=True)))
-        object.__setattr__(self, "_ehlo_replies", ehlo_replies)
+        # A mechanism that cannot be made is a fault of the set-up, not of the first session.
+        self._offer(NO_CONTEXT)
 
-    def usable_mechanisms(self, *, tls: bool) -> tuple[str, ...]:
+    def usable_mechanisms(self, context: ServerContext) -> tuple[str, ...]:
         """[RFC4954-4y] the mechanisms that are offered, and taken, on this channel."""
-        if tls or self.policy.allow_cleartext_auth:
-            return tuple(self.mechanisms)
-        return tuple(name for name in self.mechanisms if name not in self._cleartext)
+        return self._offer(context)[0]
 
-    def ehlo_reply(self, *, tls: bool) -> Reply:
-        """The same for every connection in the clear, and for every one under TLS."""
-        return self._ehlo_replies[tls]
+    def ehlo_reply(self, context: ServerContext) -> Reply:
+        """The same for every connection with the same means."""
+        return self._offer(context)[1]
 
-    def _hello_lines(self, *, tls: bool) -> tuple[str, ...]:
+    def _offer(self, context: ServerContext) -> tuple[tuple[str, ...], Reply]:
+        means = (context.tls, frozenset(context.channel_bindings), context.certified)
+        found = self._offers.get(means)
+        if found is None:
+            cleartext = context.tls or self.policy.allow_cleartext_auth
+            made = {name: make(context) for name, make in self.mechanisms.items()}
+            names = tuple(
+                name for name, one in made.items() if one.usable() and (cleartext or not one.cleartext)
+            )
+            found = self._offers[means] = (names, Reply(250, self._hello_lines(context.tls, names)))
+        return found
+
+    def _hello_lines(self, tls: bool, mechanisms: tuple[str, ...]) -> tuple[str, ...]:
         """The lines of the EHLO reply: the host name, then a line for each extension on offer."""
         facts = OfferFacts(
             tls_active=tls,
             tls_available=self.tls_available,
             message_size=self.limits.message_size,
-            mechanisms=self.usable_mechanisms(tls=tls),
+            mechanisms=mechanisms,
         )
         lines = [self.hostname]
         for extension in self.extensions:
             words = extension.offer(facts)
             if words is not None:
                 lines.append(" ".join((extension.keyword, *words)))
+        if self.policy.legacy_auth_line and mechanisms:
+            lines.append(f"AUTH={' '.join(mechanisms)}")
         return tuple(lines)

@@ -40,7 +40,7 @@ from ehlo._speaker import Speaker
 from ehlo._state import ALLOWED, State, advance
 from ehlo._transaction import NO_TRANSACTION
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
-from ehlo.sasl import Identity
+from ehlo.sasl import NO_CONTEXT, Identity, ServerContext
 from ehlo.wire.buffer import LineTooLong
 from ehlo.wire.command import has_control, split_line
 from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
@@ -101,6 +101,15 @@ class ServerConnection(Speaker):
         self.transaction = NO_TRANSACTION
         """The open transaction, or the last one."""
         self._settled = settled(self)
+
+    @property
+    def context(self) -> ServerContext:
+        """The TLS in use, as far as mechanisms may know it."""
+        tls = self.tls
+        if tls is None:
+            return NO_CONTEXT
+        certified = tls.verified and tls.peer_certificate is not None
+        return ServerContext(tls=True, channel_bindings=tls.channel_bindings, certified=certified)
 
     def receive_data(self, data: bytes) -> None:
         """Store octets; b"" says that the peer will send no more.
@@ -290,7 +299,7 @@ class ServerConnection(Speaker):
         elif verb is Verb.AUTH:
             if self._auth is None:
                 self._auth = AuthDialogue(self.config)
-            return self._auth_turn(self._auth.command(argument, tls=self.tls is not None))
+            return self._auth_turn(self._auth.command(argument, self.context))
         else:
             return self._command(verb, argument)
         return None

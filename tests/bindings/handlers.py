@@ -15,7 +15,7 @@ class Sink(ehlo.UserStore):
     """Keeps what it gets; refuses recipients whose name begins with "bad"."""
 
     def __init__(self) -> None:
-        super().__init__({PASSWORD.username: PASSWORD.password})
+        super().__init__({PASSWORD.username: "secret"})
         self.stored: list[bytes] = []
         self.envelopes: list[ehlo.Envelope] = []
         self.mechanisms: list[str | None] = []

@@ -7,6 +7,7 @@ from itertools import repeat
 
 import pytest
 from tests.helpers.driver import OPEN, PASSWORD, USER, server_config
+from tests.helpers.sasl import session_options
 
 from ehlo import (
     OXSMTP_2008,
@@ -204,11 +205,6 @@ def test_24_smuggling() -> None:
 # ---- what our client does ----
 
 
-def options(**keywords: object) -> SessionOptions:
-    keywords = {"client_name": "a.example", "server_name": "mail.example", "tls": TlsMode.NONE} | keywords
-    return SessionOptions(**keywords)  # type: ignore[arg-type]
-
-
 def session(
     conn: ClientConnection, how: SessionOptions, *submissions: Submission
 ) -> Flow[list[SubmissionResult]]:
@@ -232,7 +228,7 @@ def played(script: str, *submissions: Submission, body: bytes = b"hi\r\n", **key
         server = ScriptedServer(script)
         try:
             run(
-                session(ClientConnection(), options(**keywords), *submissions),
+                session(ClientConnection(), session_options(**keywords), *submissions),
                 server,
                 bodies=[body] * 2,
                 sizes=sizes,
@@ -320,7 +316,7 @@ def test_23_exchange_2003() -> None:
     for sizes in cuts():
         conn = ClientConnection()
         server = ScriptedServer(HELLO + ehlo_reply("exchange.example", EXCHANGE_2003))
-        run(open_session(conn, options()), server, sizes=sizes)
+        run(open_session(conn, session_options()), server, sizes=sizes)
         assert set(conn.capabilities.offer(AUTH)) == {"GSSAPI", "NTLM", "LOGIN"}
         assert conn.capabilities.offer(SIZE) is None
         assert conn.capabilities.supports(EIGHT_BIT_MIME)
@@ -331,7 +327,7 @@ def test_13_injection_at_the_client() -> None:
     script = HELLO + "S: 250-x\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\nS: 250-AUTH PLAIN\n"
     server = ScriptedServer(script)
     with pytest.raises(RemoteProtocolError):
-        run(session(ClientConnection(), options(tls=TlsMode.STARTTLS)), server)
+        run(session(ClientConnection(), session_options(tls=TlsMode.STARTTLS)), server)
     server.check_done()
 
 
@@ -348,7 +344,7 @@ def test_a_whole_session(tls: TlsMode, mechanism: str) -> None:
     for sizes in cuts():
         handler = Handler()
         server = ServerConnection(server_config(policy=OXSMTP_2008))
-        how = options(tls=tls, auth=LOGIN, mechanisms=(mechanism,))
+        how = session_options(tls=tls, auth=LOGIN, mechanisms=(mechanism,))
         bodies = [b".hidden\r\n..\r\nno newline", b""]
         results = drive(
             session(ClientConnection(), how, Submission(envelope=wanted, size=25), ONE),
@@ -368,7 +364,7 @@ def test_a_whole_session(tls: TlsMode, mechanism: str) -> None:
 
 @pytest.mark.clause("RFC4954-9c", "NTLM-2.2.1.4a")
 def test_2_a_wrong_password() -> None:
-    how = options(auth=Password(USER, "wrong"))
+    how = session_options(auth=Password(USER, "wrong"))
     with pytest.raises(AuthenticationFailed) as caught:
         drive(
             session(ClientConnection(), how, ONE),

@@ -11,10 +11,11 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from tests.helpers.sasl import HERE, server_settings
 from tests.unit.sasl.helpers import STEPS, settle
 from tests.unit.sasl.ntlm.recorded import BY_CLIENT, NONCE, Recorded, server
 
-from ehlo.sasl import Challenge, ClientContext, Done, MechanismError, NtlmClient, Password, Refuse
+from ehlo.sasl import Challenge, Done, MechanismError, NtlmClient, Password, Refuse
 from ehlo.sasl.ntlm import acceptor, messages
 from ehlo.sasl.ntlm.crypto import nt_hash
 from ehlo.wire import base64
@@ -73,7 +74,7 @@ def _read(recorded: Recorded, token: bytes) -> str | None:
     """The way of the acceptor, with the recorded challenge in place of its own."""
     try:
         message = messages.parse_authenticate(token)
-        refusal = acceptor._policy(message)
+        refusal = acceptor._policy(message, server_settings())
         if refusal is not None:
             return refusal
         blob = messages.parse_client_blob(message.nt_response)
@@ -118,7 +119,7 @@ def test_challenge() -> None:
     told: set[str] = set()
     answered = 0
     for token in mutations(recorded.challenge, 5):
-        client = NtlmClient(Password("alice", "s3cret"), ClientContext("mail.example"))
+        client = NtlmClient(Password("alice", "s3cret"), HERE)
         client.respond(b"")
         try:
             answer = client.respond(base64.encode(token))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import attrs
+from tests.helpers.sasl import constant, server_settings
 
 from ehlo import (
     NEED_DATA,
@@ -41,7 +42,7 @@ from ehlo import (
     VrfyReceived,
     WireRecord,
 )
-from ehlo.sasl import ServerMechanisms, standard_mechanisms
+from ehlo.sasl import SecretKind, ServerMechanisms, standard_mechanisms
 
 E = TypeVar("E")
 
@@ -52,7 +53,9 @@ WEAK_TLS = TLSInfo(version="TLSv1", cipher="RC4")
 ALICE = Identity(USER, USER, "EXTERNAL")
 
 MECHANISMS: ServerMechanisms = standard_mechanisms(
-    verify_password=True, fetch_nt_hash=True, target="mail.example", nonce=lambda: bytes(range(8))
+    server_settings(
+        random=constant(bytes(range(8))), clock=None, passwords=True, secrets={SecretKind.NT_HASH}
+    )
 )
 OPEN = SubmissionPolicy(require_auth=False, allow_cleartext_auth=True)
 """Without authentication, and PLAIN in clear: for tests of something else."""

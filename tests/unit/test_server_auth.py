@@ -15,6 +15,7 @@ from tests.helpers.driver import (
     answer,
     server_config,
 )
+from tests.helpers.sasl import HERE, client_context
 
 from ehlo import (
     OXSMTP_2008,
@@ -33,7 +34,6 @@ from ehlo import (
 )
 from ehlo.sasl import (
     Challenge,
-    ClientContext,
     Done,
     NtlmClient,
     Refuse,
@@ -136,7 +136,7 @@ def test_login_in_both_forms(server: Server) -> None:
 @pytest.mark.parametrize("initial", [True, False])
 def test_ntlm(initial: bool) -> None:
     server = strict()
-    context = ClientContext(server_name="mail.example", initial_response=initial)
+    context = client_context(initial_response=initial)
     client = NtlmClient(Password(USER, PASSWORD), context)
     first = client.initial()
     if first is None:
@@ -155,7 +155,7 @@ def test_ntlm(initial: bool) -> None:
 @pytest.mark.clause("NTLM-2.2.1.4a")
 def test_ntlm_with_a_wrong_password() -> None:
     server = strict()
-    client = NtlmClient(Password(USER, "wrong"), ClientContext(server_name="mail.example"))
+    client = NtlmClient(Password(USER, "wrong"), HERE)
     server.one("AUTH NTLM")
     challenge = server.one(b64(client.respond(b"")))
     assert server.one(b64(client.respond(challenge[4:].encode()))) == INVALID
@@ -405,7 +405,7 @@ def test_auth_that_cannot_be_decided_cannot_go_on_for_ever() -> None:
 
 def test_an_answer_that_cannot_be_one_still_gets_the_client_a_reply() -> None:
     server = strict()
-    client = NtlmClient(Password(USER, PASSWORD), ClientContext(server_name="mail.example"))
+    client = NtlmClient(Password(USER, PASSWORD), HERE)
     server.one("AUTH NTLM")
     challenge = server.one(b64(client.respond(b"")))
     server.decisions[AuthNeed] = None

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from tests.helpers.driver import TLS, USER, Client, Server, server_config
 from tests.helpers.pair import Pair
+from tests.helpers.sasl import HERE
 
 from ehlo import (
     Auth,
@@ -27,7 +28,7 @@ from ehlo import (
 )
 from ehlo._transcript import trace_command
 from ehlo.flows import Ask, Exchange, Receive, hooks_of, serve
-from ehlo.sasl import ClientContext, NtlmClient
+from ehlo.sasl import NtlmClient
 from ehlo.wire import base64
 
 SECRET = "c0rrect-h0rse"
@@ -107,7 +108,7 @@ def test_no_secret_in_the_clients_records() -> None:
 @pytest.mark.clause("SEC-INJ-both-a")
 def test_no_secret_of_ntlm_in_any_record() -> None:
     server = Server()
-    client = NtlmClient(Password(USER, SECRET), ClientContext(server_name="mail.example"))
+    client = NtlmClient(Password(USER, SECRET), HERE)
     server.one("AUTH NTLM")
     challenge = server.one(base64.encode(client.respond(b"")).decode())
     server.one(base64.encode(client.respond(challenge[4:].encode())).decode())

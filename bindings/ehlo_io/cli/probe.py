@@ -6,8 +6,10 @@ A flow of its own drives the engine: it asks and looks, sends no message and no 
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -174,6 +176,8 @@ def mechanism_for_password(findings: Findings) -> str | None:
         server_name="server.example",
         tls=ehlo.TlsMode.IMPLICIT if protected else ehlo.TlsMode.NONE,
         auth=ehlo.Password("user", "password"),
+        random=secrets.token_bytes,
+        clock=time.time,
     )
     words = " ".join(findings.mechanisms())
     replies = iter(

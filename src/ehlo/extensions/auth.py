@@ -15,6 +15,13 @@ class AuthParam(Value):
     """Who submitted the message first; None is `<>`: unknown or not vouched for [RFC4954-5a]."""
 
     mailbox: Mailbox | None
+    trusted: bool = False
+    """In the server role: the policy believes the client. If not, `mailbox` is for the log only."""
+
+    @property
+    def submitter(self) -> Mailbox | None:
+        """What to hand on: the mailbox, or None where it is not to be believed [RFC4954-5d]."""
+        return self.mailbox if self.trusted else None
 
 
 def _parse(value: str | None) -> AuthParam:

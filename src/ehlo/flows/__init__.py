@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         tls_mode,
     )
     from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
-    from ehlo.flows.options import SessionOptions, TlsMode
+    from ehlo.flows.options import HostFacts, Notice, Opened, SessionOptions, TlsMode
     from ehlo.flows.results import Outcome, SubmissionResult
     from ehlo.wire.dot import has_bare_newline
 
@@ -55,6 +55,9 @@ __all__ = [
     "Exchange",
     "Flow",
     "Hooks",
+    "HostFacts",
+    "Notice",
+    "Opened",
     "Outcome",
     "Poll",
     "ReadBody",
@@ -101,7 +104,7 @@ __getattr__, __dir__ = lazily(
             open_session
         """,
         "ehlo.flows.options": """
-            SessionOptions TlsMode
+            HostFacts Notice Opened SessionOptions TlsMode
         """,
         "ehlo.flows.results": """
             Outcome SubmissionResult

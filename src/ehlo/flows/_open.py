@@ -18,18 +18,18 @@ from ehlo._events import (
     Wait,
 )
 from ehlo.client import ClientConnection
-from ehlo.extensions import STARTTLS
+from ehlo.extensions import AUTH, STARTTLS
 from ehlo.flows._close import close
 from ehlo.flows._drive import event, guarded, refused
 from ehlo.flows.actions import Close, Flow, StartTLS
-from ehlo.flows.options import SessionOptions, TlsMode
+from ehlo.flows.options import HostFacts, Notice, Opened, SessionOptions, TlsMode
 from ehlo.wire.reply import Reply
 
 
-def open_session(conn: ClientConnection, options: SessionOptions) -> Flow[None]:
+def open_session(conn: ClientConnection, options: SessionOptions) -> Flow[Opened]:
     """Raises SessionError or RemoteProtocolError; the connection is then closed."""
     try:
-        yield from guarded(conn, _open(conn, options))
+        return (yield from guarded(conn, _open(conn, options)))
     except (ServiceRefused, AuthenticationFailed):
         yield from close(conn)
         raise
@@ -43,19 +43,38 @@ def _drop() -> Flow[None]:
     yield Close()
 
 
-def _open(conn: ClientConnection, options: SessionOptions) -> Flow[None]:
+def _open(conn: ClientConnection, options: SessionOptions) -> Flow[Opened]:
     if options.tls is TlsMode.IMPLICIT:
         yield from _handshake(conn, options)
     greeting = yield from event(conn)
     if not isinstance(greeting, GreetingReceived) or not greeting.reply.is_success:
         raise refused("greeting", greeting)
     yield from _hello(conn, options)
+    in_clear = _facts(conn)
     if options.tls in (TlsMode.STARTTLS, TlsMode.OPPORTUNISTIC):
         yield from _start_tls(conn, options)
+    facts = HostFacts(in_clear.starttls, _facts(conn).mechanisms)
+    known = options.known or HostFacts()
+    notices = []
+    if known.starttls and not facts.starttls and options.tls is not TlsMode.IMPLICIT:
+        notices.append(Notice.STARTTLS_GONE)
     if options.auth is not None:
-        from ehlo.flows._authenticate import authenticate  # noqa: PLC0415 (with all mechanisms)
+        # With all mechanisms, so it comes with them.
+        from ehlo.flows._authenticate import authenticate, compare  # noqa: PLC0415
 
+        if conn.tls is not None and in_clear.mechanisms:
+            notices += compare(in_clear.mechanisms, facts.mechanisms)
+        if known.mechanisms - facts.mechanisms:
+            notices.append(Notice.MECHANISMS_GONE)
         yield from authenticate(conn, options, options.auth)
+        if options.ehlo_after_auth:
+            yield from _hello(conn, options)
+    return Opened(facts, tuple(notices))
+
+
+def _facts(conn: ClientConnection) -> HostFacts:
+    mechanisms = conn.capabilities.offer(AUTH) or ()
+    return HostFacts(conn.capabilities.supports(STARTTLS), frozenset(mechanisms))
 
 
 def _hello(conn: ClientConnection, options: SessionOptions) -> Flow[None]:

@@ -37,13 +37,20 @@ from ehlo._events import (
 )
 from ehlo.flows.actions import Ask, Close, Exchange, Flow, Receive, Send, Shutdown, StartTLS
 from ehlo.flows.handler import Hooks, Session
-from ehlo.sasl import Authorize, FetchSecret, VerifyPassword
+from ehlo.sasl import (
+    Authorize,
+    FetchSecret,
+    VerifyExternal,
+    VerifyPassword,
+    VerifyPrincipal,
+    VerifyToken,
+    Work,
+)
 from ehlo.server import ServerConnection
 from ehlo.wire.reply import Reply
 
 _LINGER: Final = 2.0
 _JOINED: Final = 4 * 1024 * 1024
-_Question = Callable[[], Any]
 
 
 def serve(
@@ -191,13 +198,14 @@ class _Server:
             case _:
                 assert_never(event)
 
-    def _question(self, hook: str, *arguments: object) -> _Question | None:
-        method = self._hooks.methods.get(hook)
+    def _question(self, hook: str, *arguments: object) -> Ask | None:
+        hooks = self._hooks
+        method = hooks.methods.get(hook)
         if method is None:
             return None
         if self._session is None:
             self._session = Session(self._conn, self._peer)
-        return partial(method, self._session, *arguments)
+        return Ask(partial(method, self._session, *arguments), hook in hooks.in_thread, logged=True)
 
     def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:
         """Whether the event was accepted."""
@@ -206,14 +214,14 @@ class _Server:
             self._conn.accept()
             return True
         try:
-            answer = yield Ask(question)
+            answer = yield question
             if answer is None:
                 self._conn.accept()
                 return True
             if isinstance(answer, Reply):
                 self._conn.reply(answer)
                 return answer.code < 400
-            yield Ask(partial(_complain, hook, answer))
+            yield Ask(partial(_complain, hook, answer), logged=True)
         except LocalProtocolError as error:
             yield from self._fail(error, failure)
         except Exception:
@@ -223,7 +231,7 @@ class _Server:
     def _fail(self, error: LocalProtocolError, failure: Reply) -> Flow[None]:
         """A reply of the wrong class: the binding logs it, the client gets 451."""
         try:
-            yield Ask(partial(_reraise, error))
+            yield Ask(partial(_reraise, error), logged=True)
         except LocalProtocolError:
             self._conn.reject(failure)
 
@@ -232,7 +240,7 @@ class _Server:
         question = self._question(hook, *arguments)
         if question is not None:
             try:
-                yield Ask(question)
+                yield question
             except Exception:
                 return
 
@@ -242,7 +250,7 @@ class _Server:
             self._keep(data)
             return
         try:
-            yield Ask(question)
+            yield question
         except Exception:
             self._body_failed = True
             with suppress(LocalProtocolError):
@@ -290,6 +298,14 @@ class _Server:
                 question = self._question("on_auth_password", username, password, authzid)
             case FetchSecret(username, kind, domain):
                 question = self._question("on_auth_secret", username, kind, domain)
+            case VerifyToken(username, token, host, port):
+                question = self._question("on_auth_token", username, token, host, port)
+            case VerifyExternal(authzid):
+                question = self._question("on_auth_external", authzid)
+            case VerifyPrincipal(principal):
+                question = self._question("on_auth_kerberos", principal)
+            case Work(work):
+                question = Ask(work, blocking=True)
             case Authorize(authcid, authzid):
                 question = self._question("on_auth_authorize", authcid, authzid)
         if question is None:
@@ -297,7 +313,7 @@ class _Server:
             self._conn.auth_answer(None)
             return
         try:
-            answer = yield Ask(question)
+            answer = yield question
         except Exception:
             self._conn.auth_refuse()
             return
@@ -306,7 +322,7 @@ class _Server:
         except LocalProtocolError as error:
             # No such answer is possible: the client has its 454, the log of the binding the reason.
             with suppress(LocalProtocolError):
-                yield Ask(partial(_reraise, error))
+                yield Ask(partial(_reraise, error), logged=True)
 
 
 def _complain(hook: str, answer: object) -> None:

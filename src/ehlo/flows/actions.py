@@ -83,11 +83,15 @@ class StartTLS(Value):
 class Ask(Value):
     """Call user code, await what it returns if it must be awaited. Result: the answer.
 
-    An `Exception` that it raises is thrown into the flow; a server binding logs it first.
+    An `Exception` that it raises is thrown into the flow.
     """
 
     question: Callable[[], Any] = attrs.field(repr=False)
     """Its repr would show its arguments, and a password may be one of them."""
+    blocking: bool = False
+    """It may block: call it where that holds nobody up, in another thread if need be."""
+    logged: bool = False
+    """What it raises is for the log: the peer hears nothing of it, and the caller neither."""
 
 
 @attrs.frozen(repr=False, eq=False)

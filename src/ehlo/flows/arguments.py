@@ -9,7 +9,17 @@ from typing import Final, TypeAlias
 
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope, Recipient
-from ehlo.extensions import EIGHT_BIT_MIME, NO_PARAMETERS, Capabilities, EnvId, Notify, Orcpt, Parameters, Ret
+from ehlo.extensions import (
+    EIGHT_BIT_MIME,
+    NO_PARAMETERS,
+    AuthParam,
+    Capabilities,
+    EnvId,
+    Notify,
+    Orcpt,
+    Parameters,
+    Ret,
+)
 from ehlo.flows.options import TlsMode
 from ehlo.wire.address import (
     AddressError,
@@ -101,6 +111,16 @@ def _sender(sender: str | Mailbox | None) -> ReversePath:
         raise LocalProtocolError(f"sender: {error}") from None
 
 
+def _submitter(submitter: str | Mailbox) -> Mailbox | None:
+    if not isinstance(submitter, str):
+        return submitter
+    try:
+        # [RFC4954-5f]
+        return Mailbox.parse(submitter) if submitter else None
+    except AddressError as error:
+        raise LocalProtocolError(f"submitter: {error}") from None
+
+
 def envelope(
     sender: str | Mailbox | None,
     recipients: Iterable[AnyRecipient],
@@ -108,10 +128,13 @@ def envelope(
     notify: AnyNotify | None = None,
     ret: Ret | str | None = None,
     envid: str | EnvId | None = None,
+    submitter: str | Mailbox | None = None,
 ) -> Envelope:
     """The envelope of a message. A sender of None or "" is the null reverse-path.
 
-    `notify` is for those recipients that are given as plain addresses. Raises LocalProtocolError.
+    `notify` is for those recipients that are given as plain addresses. `submitter` is for who hands on
+    what somebody else submitted: that address, or "" when it is not known (RFC 4954 section 5). Raises
+    LocalProtocolError.
     """
     if isinstance(recipients, str):
         raise LocalProtocolError("recipients is a list of addresses, not one address")
@@ -123,6 +146,8 @@ def envelope(
             values.append(envid if isinstance(envid, EnvId) else EnvId(envid))
     except ValueError:
         raise LocalProtocolError("ret is full or hdrs, envid 1 to 100 printable ASCII characters") from None
+    if submitter is not None:
+        values.append(AuthParam(_submitter(submitter)))
     paths = tuple(
         given if isinstance(given, Recipient) else recipient(given, notify=notify) for given in recipients
     )

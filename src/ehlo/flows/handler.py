@@ -3,7 +3,10 @@
     on_connect(session)                                       None, or a Reply
     on_hello(session, name)                                   None, or a Reply
     on_auth_password(session, username, password, authzid)    bool
-    on_auth_secret(session, username, kind, domain)           bytes, None for an unknown user
+    on_auth_secret(session, username, kind, domain)           the secret, None for an unknown user
+    on_auth_token(session, username, token, host, port)       bool, or the name of the token's user
+    on_auth_external(session, authzid)                        the name of the certificate's user, or None
+    on_auth_kerberos(session, principal)                      the name of the principal's user, or None
     on_auth_authorize(session, authcid, authzid)              bool
     on_auth_refused(session, mechanism, reason, failures)     None
     on_mail(session, reverse_path, parameters)                None, or a Reply
@@ -19,18 +22,19 @@ None accepts with the default reply. Without `on_body` the message is collected 
 `content`; with it, `content` is b"". What `on_message` accepts must be durable when it returns.
 `on_reset` follows every other end of a transaction, also a message that `on_message` refused. An
 exception is 451 4.3.0 for the client (454 4.7.0 inside AUTH) and a record in the log of the
-binding.
+binding. A handler with `on_auth_secret` says in `auth_secrets` which kinds it knows (NT_HASH unless it
+says otherwise); `in_thread` names the hooks that block and are to be called in a thread of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 from ehlo._events import TLSInfo
-from ehlo.sasl import Identity, ServerMechanisms
+from ehlo.sasl import Identity, SecretKind, ServerMechanisms
 from ehlo.server import ServerConnection
 
 HOOKS: Final = (
@@ -38,6 +42,9 @@ HOOKS: Final = (
     "on_hello",
     "on_auth_password",
     "on_auth_secret",
+    "on_auth_token",
+    "on_auth_external",
+    "on_auth_kerberos",
     "on_auth_authorize",
     "on_auth_refused",
     "on_mail",
@@ -50,12 +57,20 @@ HOOKS: Final = (
     "on_quit",
 )
 
+_NT_HASH: Final = frozenset({SecretKind.NT_HASH})
+
 
 @attrs.frozen
 class Hooks:
     """The methods of a handler that a server calls, by name."""
 
     methods: Mapping[str, Callable[..., Any]]
+    in_thread: frozenset[str] = frozenset()
+    """Those that block."""
+    secrets: frozenset[SecretKind] = frozenset()
+    """What `on_auth_secret` knows."""
+    scram_iterations: int = 4096
+    """Of the SCRAM keys that it knows."""
     names: frozenset[str] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -66,26 +81,53 @@ class Hooks:
 
 
 def hooks_of(handler: object) -> Hooks:
-    """The methods of a handler that a server calls. Raises TypeError for a misspelt `on_...`."""
+    """The methods of a handler that a server calls.
+
+    Raises TypeError for a misspelt `on_...`, also in `in_thread`.
+    """
     for name in dir(handler):
         if name.startswith("on_") and name not in HOOKS:
             raise TypeError(f"{type(handler).__name__}.{name} is no hook of a server")
-    return Hooks({name: getattr(handler, name) for name in HOOKS if callable(getattr(handler, name, None))})
+    in_thread = frozenset(getattr(handler, "in_thread", ()))
+    if not in_thread <= set(HOOKS):
+        raise TypeError(f"{type(handler).__name__}.in_thread names what is no hook of a server")
+    methods = {name: getattr(handler, name) for name in HOOKS if callable(getattr(handler, name, None))}
+    known = getattr(handler, "auth_secrets", _NT_HASH) if "on_auth_secret" in methods else ()
+    return Hooks(methods, in_thread, frozenset(known), getattr(handler, "auth_iterations", 4096))
 
 
 def mechanisms_of(
-    hooks: Hooks, *, target: str, nonce: Callable[[], bytes], now: Callable[[], int] | None = None
+    hooks: Hooks,
+    *,
+    target: str,
+    random: Callable[[int], bytes],
+    clock: Callable[[], float] | None = None,
+    only: Sequence[str] | None = None,
+    allow_ntlmv1: bool = False,
+    require_channel_binding: bool = False,
+    token_scope: str = "",
 ) -> ServerMechanisms:
-    """The mechanisms whose questions the handler can answer."""
-    from ehlo.sasl import standard_mechanisms  # noqa: PLC0415 (with the mechanisms)
+    """The mechanisms whose questions the handler answers, or those of them that `only` names.
 
-    return standard_mechanisms(
-        verify_password="on_auth_password" in hooks,
-        fetch_nt_hash="on_auth_secret" in hooks,
+    The other arguments are those of `ehlo.sasl.ServerSettings`. Raises LocalProtocolError.
+    """
+    from ehlo.sasl import ServerSettings, standard_mechanisms  # noqa: PLC0415 (with the mechanisms)
+
+    settings = ServerSettings(
         target=target,
-        nonce=nonce,
-        now=now,
+        random=random,
+        clock=clock,
+        passwords="on_auth_password" in hooks,
+        secrets=hooks.secrets,
+        tokens="on_auth_token" in hooks,
+        certificates="on_auth_external" in hooks,
+        principals="on_auth_kerberos" in hooks,
+        scram_iterations=hooks.scram_iterations,
+        allow_ntlmv1=allow_ntlmv1,
+        require_channel_binding=require_channel_binding,
+        token_scope=token_scope,
     )
+    return standard_mechanisms(settings, only)
 
 
 class Session:

@@ -9,9 +9,10 @@ from ehlo.policy.envelope import (
     check_mail,
     check_rcpt,
 )
-from ehlo.policy.presets import OPEN_TEST, OXSMTP_2008
+from ehlo.policy.presets import EXCHANGE, OPEN_TEST, OXSMTP_2008
 
 __all__ = [
+    "EXCHANGE",
     "OPEN_TEST",
     "OXSMTP_2008",
     "BareNewlines",

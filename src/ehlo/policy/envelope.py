@@ -7,6 +7,7 @@ from typing import Literal
 
 import attrs
 
+from ehlo import _replies as replies
 from ehlo._value import Value
 from ehlo.wire.address import ForwardPath, Mailbox, ReversePath
 from ehlo.wire.reply import Reply
@@ -40,6 +41,23 @@ class SubmissionPolicy(Value):
 
     rejection_code: Literal[550, 554] = 554
     """[OXSMTP-3.2-4.1a] [OXSMTP-3.2-4.2a] the code for what has no more exact one."""
+
+    trust_submitter: bool = False
+    """[RFC4954-5d] an authenticated client is believed what its AUTH= says; else it is as if it were `<>`."""
+
+    legacy_auth_line: bool = False
+    """[EXCH-ehlo-d] EHLO has a line `AUTH=...` for very old clients beside the one with a space."""
+
+    auth_prose: bool = False
+    """[OXSMTP18-2.2.1a] the first, empty challenge of NTLM and GSSAPI says `334 NTLM supported`. Some
+    clients take that for base64 and give up."""
+
+    hello_without_name: bool = False
+    """[NTLM-1.7a] EHLO and HELO are taken without an argument."""
+
+    bad_credentials: Reply = replies.AUTH_INVALID
+    authentication_required: Reply = replies.AUTH_REQUIRED
+    unknown_mechanism: Reply = replies.AUTH_UNKNOWN
 
     bare_newlines: BareNewlines = BareNewlines.REFUSE
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import stringprep
 from unicodedata import ucd_3_2_0
 
-_PROHIBITED = (
-    stringprep.in_table_c12,
+# [RFC4505-2b] the "trace" profile of RFC 4505 section 3 prohibits these, and maps nothing.
+_PROHIBITED_IN_TRACE = (
     stringprep.in_table_c21_c22,
     stringprep.in_table_c3,
     stringprep.in_table_c4,
     stringprep.in_table_c5,
     stringprep.in_table_c6,
-    stringprep.in_table_c7,
     stringprep.in_table_c8,
     stringprep.in_table_c9,
 )
+_PROHIBITED = (*_PROHIBITED_IN_TRACE, stringprep.in_table_c12, stringprep.in_table_c7)
 
 
 class SaslprepError(ValueError):
@@ -43,6 +43,13 @@ def saslprep(text: str, *, stored: bool = False) -> str:
         raise SaslprepError("a character is unassigned")
     _check_direction(prepared)
     return prepared
+
+
+def check_trace(text: str) -> None:
+    """Raises SaslprepError for what the trace of ANONYMOUS may not hold."""
+    if any(forbids(char) for char in text for forbids in _PROHIBITED_IN_TRACE):
+        raise SaslprepError("a character is prohibited")
+    _check_direction(text)
 
 
 def _check_direction(text: str) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from ehlo._errors import LocalProtocolError
-from ehlo.sasl._base import Password, Refuse, VerifyPassword
+from ehlo.sasl._base import Refuse, VerifyPassword
 from ehlo.sasl._saslprep import SaslprepError, saslprep
+from ehlo.sasl.credentials import Credentials, Password, Secret
 
 
-def sendable(what: str, text: str) -> bytes:
+def text_of(secret: Secret) -> str:
+    """A secret that was asked for already. Raises LocalProtocolError for one that was not."""
+    if not isinstance(secret, str):
+        raise LocalProtocolError("the secret has to be asked for first")
+    return secret
+
+
+def sendable(what: str, secret: Secret) -> bytes:
     """A user name or password as UTF-8. Raises LocalProtocolError, without the text."""
+    text = text_of(secret)
     if not text:
         raise LocalProtocolError(f"the {what} is empty")
     # [RFC4616-2f] a NUL would begin the next field of PLAIN: one name turned into two.
@@ -21,15 +32,19 @@ def sendable(what: str, text: str) -> bytes:
     raise LocalProtocolError(f"the {what} holds half of a surrogate pair")
 
 
-def acts_as_itself(credentials: Password) -> bool:
+def acts_as_itself(credentials: Credentials) -> TypeGuard[Password]:
     """Whether a mechanism without an authorization identity can serve these credentials."""
-    return credentials.authzid in ("", credentials.username)
+    return isinstance(credentials, Password) and credentials.authzid in ("", credentials.username)
 
 
-def refuse_authzid(credentials: Password, mechanism: str) -> None:
-    """Dropping the identity in silence would submit as somebody else [XLOGIN-2.2.2d]."""
+def password_of(credentials: Credentials, mechanism: str) -> Password:
+    """For a mechanism without an authorization identity. Raises LocalProtocolError for others."""
+    if not isinstance(credentials, Password):
+        raise LocalProtocolError(f"{mechanism} needs a Password")
+    # Dropping the identity in silence would submit as somebody else [XLOGIN-2.2.2d].
     if not acts_as_itself(credentials):
         raise LocalProtocolError(f"{mechanism} cannot act as another user")
+    return credentials
 
 
 def password_need(username: str, password: str, authzid: str) -> VerifyPassword | Refuse:

@@ -7,15 +7,16 @@ from typing import ClassVar, Final
 from ehlo.sasl._base import (
     Challenge,
     ClientContext,
+    ClientMechanism,
     Done,
     Identity,
     MechanismError,
-    Password,
     Refuse,
     ServerMechanism,
     ServerSteps,
 )
-from ehlo.sasl._text import acts_as_itself, password_need, refuse_authzid, sendable
+from ehlo.sasl._text import acts_as_itself, password_need, password_of, sendable
+from ehlo.sasl.credentials import Credentials
 from ehlo.wire import base64
 
 # [XLOGIN-2.2.2b, XLOGIN-2.2.2c] these words exactly: clients are known to compare them.
@@ -48,21 +49,22 @@ class LoginServer(ServerMechanism):
         return Done(Identity(need.username, need.username, self.name))
 
 
-class LoginClient:
+class LoginClient(ClientMechanism):
     """LOGIN in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
 
     name: ClassVar[str] = "LOGIN"
     cleartext: ClassVar[bool] = True
+    conclusive: ClassVar[bool] = True
 
-    def __init__(self, credentials: Password, context: ClientContext | None = None) -> None:
-        refuse_authzid(credentials, self.name)
-        self._username = sendable("user name", credentials.username)
-        self._password = sendable("password", credentials.password)
-        self._speaks_first = context is not None and context.initial_response
+    def __init__(self, credentials: Credentials, context: ClientContext) -> None:
+        login = password_of(credentials, self.name)
+        self._username = sendable("user name", login.username)
+        self._password = sendable("password", login.password)
+        self._speaks_first = context.initial_response
         self._open = [USERNAME_PROMPT, PASSWORD_PROMPT]
 
-    @staticmethod
-    def serves(credentials: Password) -> bool:
+    @classmethod
+    def serves(cls, credentials: Credentials, context: ClientContext) -> bool:
         return acts_as_itself(credentials)
 
     def initial(self) -> bytes | None:

@@ -9,10 +9,10 @@ from ehlo.sasl._base import (
     Authorize,
     Challenge,
     ClientContext,
+    ClientMechanism,
     Done,
     Identity,
     MechanismError,
-    Password,
     Refuse,
     ServerMechanism,
     ServerSteps,
@@ -20,6 +20,7 @@ from ehlo.sasl._base import (
 )
 from ehlo.sasl._saslprep import SaslprepError, saslprep
 from ehlo.sasl._text import password_need, sendable
+from ehlo.sasl.credentials import Credentials, Password
 
 
 class PlainServer(ServerMechanism):
@@ -53,14 +54,16 @@ class PlainServer(ServerMechanism):
         return Done(Identity(need.username, acting, self.name))
 
 
-class PlainClient:
+class PlainClient(ClientMechanism):
     """PLAIN in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
 
     name: ClassVar[str] = "PLAIN"
     cleartext: ClassVar[bool] = True
+    conclusive: ClassVar[bool] = True
 
-    def __init__(self, credentials: Password, context: ClientContext | None = None) -> None:
-        del context
+    def __init__(self, credentials: Credentials, context: ClientContext) -> None:
+        if not isinstance(credentials, Password):
+            raise LocalProtocolError("PLAIN needs a Password")
         authzid = b""
         if credentials.authzid:
             try:
@@ -72,9 +75,9 @@ class PlainClient:
         self._message = b"\0".join((authzid, username, sendable("password", credentials.password)))
         self._sent = False
 
-    @staticmethod
-    def serves(credentials: Password) -> bool:
-        return True
+    @classmethod
+    def serves(cls, credentials: Credentials, context: ClientContext) -> bool:
+        return isinstance(credentials, Password)
 
     def initial(self) -> bytes | None:
         self._sent = True

@@ -4,59 +4,120 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
-import attrs
-
+from ehlo._errors import LocalProtocolError
 from ehlo.sasl._base import SecretKind
 from ehlo.sasl._saslprep import SaslprepError, saslprep
 from ehlo.sasl.ntlm.crypto import nt_hash
+from ehlo.sasl.scram.keys import HASHES, ITERATIONS, ScramKeys
+from ehlo.sasl.stored import HASH_OF, Secret, StoredSecret
 
-
-@attrs.frozen
-class _Account:
-    password_digest: bytes = attrs.field(repr=False)
-    nt_hash: bytes = attrs.field(repr=False)
-
-
-_NOBODY: Final = _Account(bytes(32), bytes(16))
+Given: TypeAlias = str | StoredSecret | Iterable[StoredSecret]
+_Account: TypeAlias = Mapping[SecretKind, StoredSecret]
+_NOBODY: Final[_Account] = {}
 
 
 class UserStore:
-    """Answers the needs of server mechanisms from a mapping of names to passwords.
+    """Answers the needs of server mechanisms from a mapping of names to passwords, or to other forms.
 
     Meant as a base of a server's handler: `session` is not looked at. Names are `name`,
     `name@domain` or `DOMAIN\\name` and compare without regard to case, as NTLM demands; the identity
     of a session holds the name as the client wrote it. NTLM finds `DOMAIN\\name` first and then
     plain `name`, because clients put whatever they like in place of the domain.
+
+    The stored forms decide on the mechanisms: a password permits all, SCRAM keys SCRAM, an NT hash NTLM,
+    and each of them PLAIN and LOGIN. Raises ValueError for names and secrets that can be none.
     """
 
-    def __init__(self, users: Mapping[str, str]) -> None:
+    def __init__(self, users: Mapping[str, Given]) -> None:
         self._accounts: dict[str, _Account] = {}
-        for name, password in users.items():
+        for name, given in users.items():
             key = _key(name)
             if key is None or key in self._accounts:
                 raise ValueError("a user name is empty, not text, or twice the same but for case")
-            self._accounts[key] = _account(password)
+            self._accounts[key] = _account(given)
+        accounts = self._accounts.values()
+        iterations = Counter(
+            stored.value.iterations
+            for account in accounts
+            for stored in account.values()
+            if isinstance(stored.value, ScramKeys)
+        )
+        self.auth_iterations = iterations.most_common(1)[0][0] if iterations else ITERATIONS
+        """Of most SCRAM keys: users that are not there have it, too."""
+        # What a look-up has to do for some user it does for all: none shall be told by the time it takes.
+        self._checks: set[SecretKind] = {_checked(account) for account in accounts} | {SecretKind.PASSWORD}
+
+    @classmethod
+    def parse(cls, text: str) -> UserStore:
+        """Of a file's lines `name:secret`, as `StoredSecret.parse` reads secrets; a name may come again
+        with another form. Empty lines and those that begin with `#` are passed over.
+
+        Raises ValueError, with the number of the line and nothing of what is in it.
+        """
+        users: dict[str, list[StoredSecret]] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            name, colon, secret = line.partition(":")
+            try:
+                stored = StoredSecret.parse(secret)
+                if not colon or any(stored.kind is other.kind for other in users.get(name, ())):
+                    raise LocalProtocolError("not NAME:SECRET, or the same form of the same user again")
+            except LocalProtocolError as error:
+                raise ValueError(f"line {number}: {error}") from None
+            users.setdefault(name, []).append(stored)
+        return cls(users)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self._accounts)} users>"
 
+    @property
+    def auth_secrets(self) -> frozenset[SecretKind]:
+        """The kinds of FetchSecret that are answered for somebody."""
+        found = {kind for account in self._accounts.values() for kind in account}
+        if SecretKind.PASSWORD in found:
+            found |= {SecretKind.NT_HASH, *HASH_OF}
+        return frozenset(found)
+
+    @property
+    def in_thread(self) -> frozenset[str]:
+        """To find out whether a password fits SCRAM keys takes thousands of hashes."""
+        return frozenset({"on_auth_password"} if self._checks & HASH_OF.keys() else ())
+
     def on_auth_password(self, session: object, username: str, password: str, authzid: str) -> bool:
         account = self._accounts.get(_key(username) or "")
-        # One digest and one comparison whether the name is known or not, and of equal length
-        # whatever the passwords are.
-        right = hmac.compare_digest((account or _NOBODY).password_digest, _digest(password))
-        return right and account is not None
+        wanted = None if account is None else _checked(account)
+        answers = {kind: self._fits(account or _NOBODY, kind, password) for kind in self._checks}
+        return wanted is not None and answers[wanted]
 
-    def on_auth_secret(self, session: object, username: str, kind: SecretKind, domain: str) -> bytes | None:
-        if kind is not SecretKind.NT_HASH:
-            return None
+    def _fits(self, account: _Account, kind: SecretKind, password: str) -> bool:
+        stored, hash = account.get(kind), HASH_OF.get(kind)
+        value = None if stored is None else stored.value
+        if hash is not None:
+            nothing = ScramKeys(bytes(16), self.auth_iterations, bytes(hash.octets), bytes(hash.octets))
+            keys = value if isinstance(value, ScramKeys) else nothing
+            return keys.belongs_to(hash, password)
+        if kind is SecretKind.NT_HASH:
+            return hmac.compare_digest(value if isinstance(value, bytes) else bytes(16), nt_hash(password))
+        # Of equal length whatever the passwords are.
+        prepared = saslprep(value) if isinstance(value, str) else ""
+        return hmac.compare_digest(_digest(prepared), _digest(password))
+
+    def on_auth_secret(self, session: object, username: str, kind: SecretKind, domain: str) -> Secret | None:
         plain = self._accounts.get(_key(username) or "")
         qualified = self._accounts.get(_key(f"{domain}\\{username}") or "") if domain else None
-        account = qualified or plain
-        return None if account is None else account.nt_hash
+        account = qualified or plain or _NOBODY
+        stored = account.get(kind) or account.get(SecretKind.PASSWORD)
+        if stored is None:
+            return None
+        if kind is SecretKind.NT_HASH and isinstance(stored.value, str):
+            return nt_hash(stored.value)
+        # SCRAM makes its keys of a password itself.
+        return stored.value
 
 
 def _key(name: str) -> str | None:
@@ -71,12 +132,20 @@ def _digest(password: str) -> bytes:
     return hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()
 
 
-def _account(password: str) -> _Account:
-    try:
-        prepared = saslprep(password)
-    except SaslprepError:
-        raise ValueError("a password holds what SASLprep forbids") from None
-    if not prepared:
-        raise ValueError("a password is empty")
-    # Windows hashes the password as typed, SASLprep or not.
-    return _Account(_digest(prepared), nt_hash(password))
+def _account(given: Given) -> _Account:
+    if isinstance(given, str):
+        try:
+            given = StoredSecret(SecretKind.PASSWORD, given)
+        except LocalProtocolError:
+            raise ValueError("a password is empty, or SASLprep forbids it") from None
+    secrets = [given] if isinstance(given, StoredSecret) else list(given)
+    account = {secret.kind: secret for secret in secrets}
+    if not account:
+        raise ValueError("a user has no secret")
+    return account
+
+
+def _checked(account: _Account) -> SecretKind:
+    """The form that a password is compared with."""
+    order = (SecretKind.PASSWORD, *(hash.kind for hash in HASHES), SecretKind.NT_HASH)
+    return next(kind for kind in order if kind in account)

@@ -162,8 +162,9 @@ def run(
 class _End:
     """One end of a connection in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: TLSInfo) -> None:
         self.inbox = bytearray()
+        self.tls = tls
         self.other: _End
         self.closed = False
         self.waiting = False
@@ -189,7 +190,7 @@ class _End:
     def start_tls(self) -> TLSInfo | None:
         if self.shaken:
             self.shaken = self.waiting = False
-            return FAKE_TLS
+            return self.tls
         if self.inbox or self.other.closed:
             raise ConnectionError("plaintext or nothing where the handshake belongs")
         self.waiting = True
@@ -197,7 +198,7 @@ class _End:
             return None
         # The one that comes second goes on first.
         self.waiting, self.other.shaken = False, True
-        return FAKE_TLS
+        return self.tls
 
     def close(self) -> None:
         self.closed = True
@@ -212,13 +213,14 @@ def drive(
     *,
     bodies: Iterable[bytes | Iterable[bytes]] = (),
     sizes: Iterable[int] | None = None,
+    tls: TLSInfo = FAKE_TLS,
 ) -> T:
     """Run a client's flow against a server's, such as `ehlo.flows.serve`; both run to their end.
 
     Returns what the client's flow returns, or raises what it raises; what the server's raises comes
-    first. `sizes` cuts what either side receives.
+    first. `sizes` cuts what either side receives. Handshakes end with `tls` for both.
     """
-    left, right = _End(), _End()
+    left, right = _End(tls), _End(tls)
     left.other, right.other = right, left
     cuts = iter(sizes) if sizes is not None else None
     near = _Runner(client, left, bodies, cuts)

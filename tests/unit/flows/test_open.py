@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.helpers.driver import PASSWORD, USER, Server, server_config
+from tests.helpers.sasl import session_options
 
 from ehlo import (
     OXSMTP_2008,
@@ -15,7 +16,6 @@ from ehlo import (
     RemoteProtocolError,
     ServiceRefused,
     SessionError,
-    SessionOptions,
     State,
     TlsFailed,
     TlsMode,
@@ -27,17 +27,12 @@ LOGIN = Password(USER, PASSWORD)
 PLAIN = "AGFsaWNlAHdvbmRlcg=="
 
 
-def options(**keywords: object) -> SessionOptions:
-    keywords = {"client_name": "a.example", "server_name": "mail.example", "tls": TlsMode.NONE} | keywords
-    return SessionOptions(**keywords)  # type: ignore[arg-type]
-
-
 def opened(script: str, **keywords: object) -> ClientConnection:
     """Open a session against a script, which must come to its end."""
     conn = ClientConnection()
     server = ScriptedServer(script)
     try:
-        run(open_session(conn, options(**keywords)), server)
+        run(open_session(conn, session_options(**keywords)), server)
     finally:
         server.check_done()
     return conn
@@ -161,7 +156,7 @@ def test_starttls(tls: TlsMode) -> None:
 @pytest.mark.clause("RFC4954-14b")
 def test_the_name_to_verify_is_the_one_connected_to() -> None:
     conn = ClientConnection()
-    flow = open_session(conn, options(tls=TlsMode.IMPLICIT))
+    flow = open_session(conn, session_options(tls=TlsMode.IMPLICIT))
     action = next(flow)
     assert isinstance(action, StartTLS)
     assert action.server_hostname == "mail.example"
@@ -212,7 +207,7 @@ def test_a_handshake_that_fails_is_the_end_without_quit(script: str, tls: TlsMod
 
 
 def test_a_handshake_out_of_time_is_temporary() -> None:
-    flow = open_session(ClientConnection(), options(tls=TlsMode.IMPLICIT))
+    flow = open_session(ClientConnection(), session_options(tls=TlsMode.IMPLICIT))
     next(flow)
     assert flow.throw(TimeoutError()) == Close()
     with pytest.raises(TlsFailed) as caught:
@@ -229,7 +224,7 @@ def test_a_reply_glued_behind_220() -> None:
 @pytest.mark.clause("SEC-TLS-cli-b", "SEC-TLS-cli-d")
 def test_nothing_of_value_leaves_before_tls() -> None:
     sent = b""
-    flow = open_session(ClientConnection(), options(tls=TlsMode.STARTTLS, auth=LOGIN))
+    flow = open_session(ClientConnection(), session_options(tls=TlsMode.STARTTLS, auth=LOGIN))
     replies = iter([b"220 x\r\n", b"250-x\r\n250-AUTH PLAIN LOGIN\r\n250 STARTTLS\r\n", b"235 welcome\r\n"])
     action = next(flow)
     while not isinstance(action, StartTLS):
@@ -271,7 +266,9 @@ def test_ntlm_in_clear_against_our_server() -> None:
     server = Server(server_config(policy=OXSMTP_2008), hello=False)
     conn = ClientConnection()
     fresh = server.conn.__class__(server.conn.config)
-    drive(open_session(conn, options(auth=LOGIN)), serve(fresh, hooks_of(UserStore({USER: PASSWORD}))))
+    drive(
+        open_session(conn, session_options(auth=LOGIN)), serve(fresh, hooks_of(UserStore({USER: PASSWORD})))
+    )
     assert conn.authenticated
     assert fresh.identity is not None
     assert fresh.identity.mechanism == "NTLM"
@@ -357,7 +354,7 @@ def test_no_password_in_clear() -> None:
 @pytest.mark.clause("RFC4954-14a")
 def test_tls_without_a_verified_certificate_protects_no_password() -> None:
     conn = ClientConnection()
-    flow = open_session(conn, options(tls=TlsMode.IMPLICIT, auth=LOGIN))
+    flow = open_session(conn, session_options(tls=TlsMode.IMPLICIT, auth=LOGIN))
     next(flow)
     from ehlo import TLSInfo  # noqa: PLC0415
 
@@ -416,13 +413,13 @@ def test_a_connection_that_is_lost_in_auth(said: str, end: str) -> None:
 )
 def test_options_that_could_never_work(keywords: dict[str, object]) -> None:
     with pytest.raises(LocalProtocolError, match=next(iter(keywords))):
-        options(**keywords)
+        session_options(**keywords)
 
 
 @pytest.mark.parametrize("keywords", [{"auth": Password("a\0b", "x"), "allow_cleartext_auth": True}])
 def test_a_wrong_argument_closes_the_connection(keywords: dict[str, object]) -> None:
     conn = ClientConnection()
-    flow = open_session(conn, options(**keywords))
+    flow = open_session(conn, session_options(**keywords))
     replies = iter([b"220 x\r\n", b"250-x\r\n250 AUTH PLAIN\r\n"])
     seen: list[object] = [next(flow)]
     with pytest.raises(LocalProtocolError):  # noqa: PT012

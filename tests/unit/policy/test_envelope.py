@@ -95,12 +95,20 @@ def test_data(bare: bool, eight: bool, declared: bool, keep: bool, require: bool
 
 @pytest.mark.clause("OXSMTP-A-a", "RFC4954-4z")
 def test_the_defaults_are_the_profile() -> None:
-    assert attrs.asdict(SubmissionPolicy()) == {
+    policy = SubmissionPolicy()
+    assert {field.name: getattr(policy, field.name) for field in attrs.fields(SubmissionPolicy)} == {
         "require_auth": True,
         "require_tls": False,
         "allow_cleartext_auth": False,
         "require_qualified_domains": True,
         "rejection_code": 554,
+        "trust_submitter": False,
+        "legacy_auth_line": False,
+        "auth_prose": False,
+        "hello_without_name": False,
+        "bad_credentials": Reply(535, "Authentication credentials invalid", "5.7.8"),
+        "authentication_required": Reply(530, "Authentication required", "5.7.0"),
+        "unknown_mechanism": Reply(504, "Unrecognized authentication type", "5.5.4"),
         "bare_newlines": BareNewlines.REFUSE,
         "require_8bitmime": False,
     }

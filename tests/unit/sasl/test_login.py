@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.sasl import FIRST, HERE
 from tests.unit.sasl.helpers import STEPS, converse, settle
 
 from ehlo._errors import LocalProtocolError
@@ -21,7 +22,6 @@ from ehlo.sasl import (
 from ehlo.wire import base64
 
 USER, PASS = b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"
-FIRST = ClientContext("mail.example", initial_response=True)
 
 
 @pytest.mark.clause("XLOGIN-2.2.2b", "XLOGIN-2.2.2c", "XLOGIN-3.2.5.1b", "XLOGIN-3.2.5.2a", "XLOGIN-3.2.5.3a")
@@ -90,7 +90,7 @@ def test_any_octets_give_a_step(initial: bytes | None, one: bytes, two: bytes) -
 @pytest.mark.clause("XLOGIN-3.1.5.1b", "XLOGIN-2.2.2d")
 @pytest.mark.parametrize("prompts", [(USER, PASS), (b"", b""), (b"VXNlciBOYW1lAA==", b"?"), (b"hi", b"yo")])
 def test_the_client_answers_by_position(prompts: tuple[bytes, bytes]) -> None:
-    client = LoginClient(Password("tim", "pw"))
+    client = LoginClient(Password("tim", "pw"), HERE)
     assert client.initial() is None
     assert [client.respond(prompt) for prompt in prompts] == [b"tim", b"pw"]
     client.succeeded()
@@ -98,16 +98,16 @@ def test_the_client_answers_by_position(prompts: tuple[bytes, bytes]) -> None:
 
 @pytest.mark.clause("XLOGIN-3.1.5.1c")
 def test_the_client_answers_what_is_asked() -> None:
-    client = LoginClient(Password("tim", "pw"))
+    client = LoginClient(Password("tim", "pw"), HERE)
     assert [client.respond(prompt) for prompt in (PASS, USER)] == [b"pw", b"tim"]
-    client = LoginClient(Password("tim", "pw"))
+    client = LoginClient(Password("tim", "pw"), HERE)
     assert [client.respond(prompt) for prompt in (PASS, b"")] == [b"pw", b"tim"]
 
 
 @pytest.mark.clause("XLOGIN-3.1.5.1c", "XLOGIN-3.1.5.1d")
 @pytest.mark.parametrize("prompts", [(USER, USER), (PASS, PASS), (USER, PASS, b""), (USER, PASS, PASS)])
 def test_a_surplus_prompt(prompts: tuple[bytes, ...]) -> None:
-    client = LoginClient(Password("tim", "pw"))
+    client = LoginClient(Password("tim", "pw"), HERE)
     for prompt in prompts[:-1]:
         client.respond(prompt)
     with pytest.raises(MechanismError):
@@ -125,8 +125,8 @@ def test_the_client_speaks_first(prompts: tuple[bytes, ...]) -> None:
         client.respond(b"")
 
 
-@pytest.mark.parametrize("context", [None, FIRST])
-def test_success_before_the_password(context: ClientContext | None) -> None:
+@pytest.mark.parametrize("context", [HERE, FIRST])
+def test_success_before_the_password(context: ClientContext) -> None:
     client = LoginClient(Password("tim", "pw"), context)
     if client.initial() is None:
         client.respond(USER)
@@ -141,15 +141,15 @@ def test_success_before_the_password(context: ClientContext | None) -> None:
 )
 def test_the_client_refuses(credentials: Password) -> None:
     with pytest.raises(LocalProtocolError) as caught:
-        LoginClient(credentials)
+        LoginClient(credentials, HERE)
     assert "s3" not in str(caught.value)
 
 
-@pytest.mark.parametrize("context", [None, FIRST])
+@pytest.mark.parametrize("context", [HERE, FIRST])
 @pytest.mark.parametrize(("password", "end"), [("secret", Done), ("wrong", Refuse)])
-def test_both_roles(context: ClientContext | None, password: str, end: type) -> None:
+def test_both_roles(context: ClientContext, password: str, end: type) -> None:
     assert isinstance(converse(LoginClient(Password("alice", password), context), LoginServer()), end)
 
 
 def test_secrets_are_not_shown() -> None:
-    assert "s3cret" not in repr(LoginClient(Password("tim", "s3cret")))
+    assert "s3cret" not in repr(LoginClient(Password("tim", "s3cret"), HERE))

@@ -2,46 +2,75 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from tests.helpers.sasl import EVERY_KIND, server_settings
 
 from ehlo._errors import LocalProtocolError
-from ehlo.sasl import ServerMechanisms, standard_mechanisms
+from ehlo.sasl import SERVER_MECHANISMS, SecretKind, ServerContext, standard_mechanisms
+
+SCRAM_1 = ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"]
+SCRAM_256 = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+SCRAM = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]
 
 
-def offer(passwords: bool, hashes: bool, target: str = "mail.example") -> ServerMechanisms:
-    return standard_mechanisms(
-        verify_password=passwords, fetch_nt_hash=hashes, target=target, nonce=lambda: bytes(8)
-    )
+def only(*kinds: SecretKind) -> dict[str, Any]:
+    return {"secrets": frozenset(kinds)}
 
 
 @pytest.mark.parametrize(
-    ("passwords", "hashes", "names"),
+    ("answers", "names"),
     [
-        (True, True, ["PLAIN", "LOGIN", "NTLM"]),
-        (True, False, ["PLAIN", "LOGIN"]),
-        (False, True, ["NTLM"]),
-        (False, False, []),
+        ({}, []),
+        ({"passwords": True}, ["PLAIN", "LOGIN"]),
+        (only(SecretKind.NT_HASH), ["NTLM"]),
+        (only(SecretKind.SCRAM_SHA_1), SCRAM_1),
+        (only(SecretKind.SCRAM_SHA_256), SCRAM_256),
+        # A password makes all SCRAM keys; the application makes NT hashes of it, if it wants to.
+        (only(SecretKind.PASSWORD), SCRAM),
+        ({"passwords": True, "secrets": EVERY_KIND}, [*SCRAM, "PLAIN", "LOGIN", "NTLM"]),
+        ({"tokens": True}, ["OAUTHBEARER", "XOAUTH2"]),
+        ({"certificates": True}, ["EXTERNAL"]),
     ],
 )
-def test_what_the_application_can_answer(passwords: bool, hashes: bool, names: list[str]) -> None:
-    offered = offer(passwords, hashes)
+def test_what_the_application_can_answer(answers: dict[str, Any], names: list[str]) -> None:
+    offered = standard_mechanisms(server_settings(**answers))
     assert list(offered) == names
+    context = ServerContext(tls=True)
     for name, factory in offered.items():
-        assert factory().name == name
-        assert factory() is not factory()
-        assert factory().cleartext is (name != "NTLM")
+        made = factory(context)
+        assert made.name == name
+        assert made is not factory(context)
+        assert made.context is context
 
 
-def test_a_wrong_target_shows_at_once() -> None:
+def test_some_come_by_name_only() -> None:
+    everything = server_settings(passwords=True, secrets=EVERY_KIND, tokens=True, certificates=True)
+    default = standard_mechanisms(everything)
+    named = [name for name in SERVER_MECHANISMS if name not in ("GSSAPI", "GSS-SPNEGO")]
+    assert list(standard_mechanisms(everything, named)) == named
+    assert set(named) - set(default) == {"CRAM-MD5", "ANONYMOUS"}
+    assert list(standard_mechanisms(everything, ["login", "Plain", "LOGIN"])) == ["LOGIN", "PLAIN"]
+    assert standard_mechanisms(everything, []) == {}
+
+
+@pytest.mark.parametrize("name", ["NTLM", "PLAIN", "DIGEST-MD5", "", "CRAM-MD5"])
+def test_a_name_that_cannot_be_served(name: str) -> None:
     with pytest.raises(LocalProtocolError):
-        offer(True, True, target="")
+        standard_mechanisms(server_settings(), [name])
+
+
+@pytest.mark.parametrize("target", ["", "mäil", "a\nb", "a b"])
+def test_a_wrong_target_shows_at_once(target: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        server_settings(target=target)
 
 
 def test_a_server_never_imports_pyspnego() -> None:
     code = (
-        "import sys; from ehlo.sasl import NtlmServer, Challenge\n"
-        "s = NtlmServer(target='m', nonce=lambda: bytes(8))\n"
+        "import sys, os; from ehlo.sasl import NtlmServer, ServerSettings, Challenge\n"
+        "s = NtlmServer(settings=ServerSettings(random=os.urandom))\n"
         "s.start(b'NTLMSSP\\0\\1\\0\\0\\0\\7\\x82\\x08\\0')\n"
         "print('spnego' in sys.modules, 'cryptography' in sys.modules)"
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.sasl import HERE
 from tests.unit.sasl.helpers import STEPS, STORE, converse, settle
 
 from ehlo import _errors
@@ -137,18 +138,18 @@ def test_any_octets_give_a_step(message: bytes) -> None:
 )
 def test_the_client_refuses(credentials: Password) -> None:
     with pytest.raises(_errors.LocalProtocolError) as caught:
-        PlainClient(credentials)
+        PlainClient(credentials, HERE)
     assert "s3" not in str(caught.value)
 
 
 @pytest.mark.clause("RFC4616-2a", "RFC4954-4q")
 def test_the_client_sends() -> None:
-    assert PlainClient(Password("tim", "pw")).initial() == b"\0tim\0pw"
-    assert PlainClient(Password("tim", "p\u00aa", "I\u00adX")).initial() == "IX\0tim\0p\u00aa".encode()
+    assert PlainClient(Password("tim", "pw"), HERE).initial() == b"\0tim\0pw"
+    assert PlainClient(Password("tim", "p\u00aa", "I\u00adX"), HERE).initial() == "IX\0tim\0p\u00aa".encode()
 
 
 def test_the_client_answers_an_empty_challenge_once() -> None:
-    client = PlainClient(Password("tim", "pw"))
+    client = PlainClient(Password("tim", "pw"), HERE)
     assert client.respond(b"") == b"\0tim\0pw"
     client.succeeded()
     with pytest.raises(MechanismError):
@@ -158,11 +159,11 @@ def test_the_client_answers_an_empty_challenge_once() -> None:
 @pytest.mark.parametrize("text", [b"YQ==", b"go on"])
 def test_the_client_takes_no_other_challenge(text: bytes) -> None:
     with pytest.raises(MechanismError):
-        PlainClient(Password("tim", "pw")).respond(text)
+        PlainClient(Password("tim", "pw"), HERE).respond(text)
 
 
 def test_the_client_never_sends_twice() -> None:
-    client = PlainClient(Password("tim", "pw"))
+    client = PlainClient(Password("tim", "pw"), HERE)
     client.initial()
     with pytest.raises(MechanismError):
         client.respond(b"")
@@ -170,13 +171,13 @@ def test_the_client_never_sends_twice() -> None:
 
 def test_success_before_the_credentials() -> None:
     with pytest.raises(MechanismError):
-        PlainClient(Password("tim", "pw")).succeeded()
+        PlainClient(Password("tim", "pw"), HERE).succeeded()
 
 
 @pytest.mark.parametrize(("password", "end"), [("secret", Done), ("wrong", Refuse)])
 def test_both_roles(password: str, end: type) -> None:
-    assert isinstance(converse(PlainClient(Password("alice", password)), PlainServer(), STORE), end)
+    assert isinstance(converse(PlainClient(Password("alice", password), HERE), PlainServer(), STORE), end)
 
 
 def test_secrets_are_not_shown() -> None:
-    assert "s3cret" not in repr(PlainClient(Password("tim", "s3cret")))
+    assert "s3cret" not in repr(PlainClient(Password("tim", "s3cret"), HERE))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ehlo.sasl import SecretKind, UserStore, nt_hash, store
+from ehlo.sasl import SHA_1, SHA_256, ScramKeys, SecretKind, StoredSecret, UserStore, nt_hash, store
+from ehlo.sasl.scram.keys import Hash
 
 USERS = UserStore({"alice": "secret", "DOM\\bob": "hunter2", "carol@corp.example": "\u00aa", "bob": "other"})
 
@@ -77,3 +79,133 @@ def test_secrets_are_not_shown() -> None:
     assert "secret" not in repr(vars(USERS))
     assert nt_hash("secret").hex() not in repr(vars(USERS))
     assert repr(nt_hash("secret")) not in repr(vars(USERS))
+
+
+# ---- other forms ----
+
+SALT = bytes(range(16))
+FORMS = UserStore(
+    {
+        "plain": "secret",
+        "keys": [StoredSecret.of(kind, "secret", SALT, 5000) for kind in (SHA_1.kind, SHA_256.kind)],
+        "one": StoredSecret.of(SHA_256.kind, "secret", SALT, 5000),
+        "hash": StoredSecret.of(SecretKind.NT_HASH, "secret", SALT),
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["plain", "keys", "one", "hash"])
+def test_a_password_is_checked_against_each_form(name: str) -> None:
+    assert FORMS.on_auth_password(None, name, "secret", "")
+    assert FORMS.on_auth_password(None, name.upper(), "secret", "")
+    assert not FORMS.on_auth_password(None, name, "Secret", "")
+    assert not FORMS.on_auth_password(None, name, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("plain", set(SecretKind)),
+        ("keys", {SHA_1.kind, SHA_256.kind}),
+        ("one", {SHA_256.kind}),
+        ("hash", {SecretKind.NT_HASH}),
+        ("nobody", set()),
+    ],
+)
+def test_the_secrets_of_each_form(name: str, kinds: set[SecretKind]) -> None:
+    found = {kind: FORMS.on_auth_secret(None, name, kind, "") for kind in SecretKind}
+    assert {kind for kind, secret in found.items() if secret is not None} == kinds
+    if name == "plain":
+        # SCRAM makes its keys of the password.
+        assert found[SHA_1.kind] == found[SecretKind.PASSWORD] == "secret"
+        assert found[SecretKind.NT_HASH] == nt_hash("secret")
+    if name == "keys":
+        assert found[SHA_256.kind] == ScramKeys.of(SHA_256, "secret", SALT, 5000)
+
+
+@pytest.mark.parametrize(
+    ("users", "kinds", "in_thread", "iterations"),
+    [
+        ({}, set(), False, 4096),
+        ({"a": "x"}, set(SecretKind), False, 4096),
+        ({"a": StoredSecret.of(SecretKind.NT_HASH, "x", SALT)}, {SecretKind.NT_HASH}, False, 4096),
+        ({"a": StoredSecret.of(SHA_1.kind, "x", SALT, 5000)}, {SHA_1.kind}, True, 5000),
+    ],
+)
+def test_what_the_store_tells_of_itself(
+    users: Any, kinds: set[SecretKind], in_thread: bool, iterations: int
+) -> None:
+    users_store = UserStore(users)
+    assert users_store.auth_secrets == kinds
+    assert users_store.in_thread == (frozenset({"on_auth_password"}) if in_thread else frozenset())
+    assert users_store.auth_iterations == iterations
+
+
+def test_nobody_takes_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    work: list[str] = []
+
+    def watch(place: object, name: str, shown: Callable[[tuple[Any, ...]], str]) -> None:
+        original = getattr(place, name)
+
+        def watching(*arguments: Any) -> Any:
+            work.append(shown(arguments))
+            return original(*arguments)
+
+        monkeypatch.setattr(place, name, watching)
+
+    watch(store, "_digest", lambda _: "digest")
+    watch(store, "nt_hash", lambda _: "nt_hash")
+    watch(Hash, "salted", lambda arguments: f"salted {arguments[3]}")
+    done = []
+    for name in ("plain", "keys", "one", "hash", "nobody", "\a"):
+        work.clear()
+        FORMS.on_auth_password(None, name, "secret", "")
+        done.append(sorted(work))
+    assert done[0] == ["digest", "digest", "nt_hash", "salted 5000"]
+    assert all(work == done[0] for work in done)
+
+
+FILE = """\
+# accounts
+alice:{PLAIN}secret
+DOM\\bob:hun:ter2
+
+carol:{NTLM}878d8014606cda29677a44efa1353fc7
+alice:{NTLM}878d8014606cda29677a44efa1353fc7
+"""
+
+
+def test_a_file() -> None:
+    users = UserStore.parse(FILE)
+    assert repr(users) == "<UserStore of 3 users>"
+    assert users.on_auth_password(None, "alice", "secret", "")
+    assert users.on_auth_password(None, "dom\\bob", "hun:ter2", "")
+    assert users.on_auth_password(None, "carol", "secret", "")
+    assert UserStore.parse("").auth_secrets == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("s3cret", 1),
+        ("alice:{X}s3cret", 1),
+        ("# x\nalice:", 2),
+        ("alice:s3cret\nalice:{PLAIN}s3cret2", 2),
+        ("alice:{SCRAM-SHA-1}s3cret", 1),
+    ],
+)
+def test_a_bad_file(text: str, line: int) -> None:
+    with pytest.raises(ValueError, match=f"line {line}: ") as caught:
+        UserStore.parse(text)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_names_in_a_file() -> None:
+    for text in (":x", "alice:x\nAlice:y"):
+        with pytest.raises(ValueError, match="user name"):
+            UserStore.parse(text)
+
+
+def test_users_without_a_secret() -> None:
+    with pytest.raises(ValueError, match="no secret"):
+        UserStore({"alice": []})

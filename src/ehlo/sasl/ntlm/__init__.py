@@ -1,7 +1,6 @@
 """NTLM ([MS-SMTPNTLM] over [MS-NLMP]).
 
-`messages` and `crypto` are pure functions; `acceptor` is the server, our own from end to end;
-`client` leaves the answers to pyspnego, which it imports on first use.
+`messages` and `crypto` are pure functions, `acceptor` is the server and `client` the client.
 """
 
 from ehlo.sasl.ntlm.acceptor import NtlmServer

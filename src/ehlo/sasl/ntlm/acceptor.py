@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import struct
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 import attrs
@@ -21,10 +21,12 @@ from ehlo.sasl._base import (
     Refuse,
     SecretKind,
     ServerMechanism,
+    ServerSettings,
     ServerSteps,
 )
 from ehlo.sasl.ntlm import crypto
 from ehlo.sasl.ntlm.messages import (
+    EPOCH,
     MIC_OCTETS,
     Authenticate,
     AvId,
@@ -32,7 +34,6 @@ from ehlo.sasl.ntlm.messages import (
     Flag,
     MessageError,
     ServerChallenge,
-    is_clean,
     parse_authenticate,
     parse_client_blob,
     parse_negotiate,
@@ -51,8 +52,6 @@ _ECHOED: Final = (
     | Flag.KEY_56
 )
 _V1_OCTETS: Final = 24
-_EPOCH: Final = 11_644_473_600
-"""Seconds from 1601, where FILETIME begins, to 1970."""
 
 
 @attrs.frozen
@@ -61,7 +60,7 @@ class Exchange:
 
     negotiate: bytes
     challenge: bytes
-    channel_binding: bytes | None = None
+    channel_bindings: Mapping[str, bytes] = attrs.Factory(dict)
     require_channel_binding: bool = False
 
     @property
@@ -70,15 +69,7 @@ class Exchange:
 
 
 class NtlmServer(ServerMechanism):
-    """NTLMv2 in the server role; NTLMv1 and anonymous clients are refused.
-
-    `target`: the name of this server, `mail.example.org` or `MAIL`, in ASCII.
-    `nonce`: eight fresh random octets at each call, such as `lambda: os.urandom(8)`.
-    `now`: seconds since 1970; without it the challenge has no time stamp, and clients no reason
-    to protect the exchange with a MIC.
-    `channel_binding`: type, colon and data, such as `tls-server-end-point:` and the hash of the
-    certificate; a client that sends a binding must have sent this one.
-    `require_channel_binding`: a client that sends none is refused.
+    """NTLMv2 in the server role; NTLMv1 where the settings allow it, and anonymous clients never.
 
     The client may put any domain beside its name. It is part of the look-up and of the identity
     (`DOMAIN\\name`), except for the name of this server, which means an account without a domain.
@@ -86,24 +77,6 @@ class NtlmServer(ServerMechanism):
     """
 
     name: ClassVar[str] = "NTLM"
-
-    def __init__(
-        self,
-        *,
-        target: str,
-        nonce: Callable[[], bytes],
-        now: Callable[[], int] | None = None,
-        channel_binding: bytes | None = None,
-        require_channel_binding: bool = False,
-    ) -> None:
-        super().__init__()
-        if not target or not target.isascii() or not is_clean(target):
-            raise LocalProtocolError("the target name must be ASCII text")
-        self._target = target
-        self._nonce = nonce
-        self._now = now
-        self._channel_binding = channel_binding
-        self._require = require_channel_binding
 
     def exchange(self, initial: bytes | None) -> ServerSteps:
         # [NTLM-2.2.1.2a] empty text: some clients take `NTLM supported` for base64 and give up.
@@ -115,16 +88,21 @@ class NtlmServer(ServerMechanism):
         token: bytes = yield Challenge(challenge)
         try:
             message = parse_authenticate(token)
-            refusal = _policy(message)
+            refusal = _policy(message, self.settings)
             if refusal is not None:
                 return Refuse(refusal)
-            blob = parse_client_blob(message.nt_response)
+            old = len(message.nt_response) == _V1_OCTETS
+            blob = ClientBlob({}) if old else parse_client_blob(message.nt_response)
         except MessageError as fault:
             return Refuse(str(fault), malformed=True)
         domain = "" if self._is_own(message.domain) else message.domain
         secret = _nt_hash((yield FetchSecret(message.user, SecretKind.NT_HASH, domain)))
-        exchange = Exchange(negotiate, challenge, self._channel_binding, self._require)
-        refusal = verify(exchange, token, message, blob, secret)
+        if old:
+            refusal = verify_v1(challenge[24:32], message, secret)
+        else:
+            bindings = self.context.channel_bindings
+            exchange = Exchange(negotiate, challenge, bindings, self.settings.require_channel_binding)
+            refusal = verify(exchange, token, message, blob, secret)
         if refusal is not None:
             return Refuse(refusal)
         account = f"{domain}\\{message.user}" if domain else message.user
@@ -132,14 +110,14 @@ class NtlmServer(ServerMechanism):
 
     @property
     def _short(self) -> str:
-        return self._target.partition(".")[0].upper()[:15]
+        return self.settings.target.partition(".")[0].upper()[:15]
 
     def _is_own(self, domain: str) -> bool:
-        return domain.upper() in (self._short, self._target.upper())
+        return domain.upper() in (self._short, self.settings.target.upper())
 
     def _challenge(self, offered: Flag) -> ServerChallenge:
         """[MS-NLMP] 3.2.5.1.1."""
-        nonce = self._nonce()
+        nonce = self.settings.random(8)
         if len(nonce) != 8:
             raise LocalProtocolError("the NTLM nonce must be eight octets")
         names = Flag.UNICODE if offered & Flag.UNICODE else Flag.OEM
@@ -149,11 +127,11 @@ class NtlmServer(ServerMechanism):
         info: dict[int, bytes] = {
             AvId.NB_DOMAIN_NAME: short,
             AvId.NB_COMPUTER_NAME: short,
-            AvId.DNS_COMPUTER_NAME: self._target.encode("utf-16-le"),
+            AvId.DNS_COMPUTER_NAME: self.settings.target.encode("utf-16-le"),
         }
-        if self._now is not None:
+        if self.settings.clock is not None:
             # [NTLM-nlmp-d] this is what makes a client add a MIC.
-            info[AvId.TIMESTAMP] = struct.pack("<Q", (int(self._now()) + _EPOCH) * 10_000_000)
+            info[AvId.TIMESTAMP] = struct.pack("<Q", (int(self.settings.clock()) + EPOCH) * 10_000_000)
         return ServerChallenge(names | always | (offered & _ECHOED), nonce, self._short, info)
 
 
@@ -163,11 +141,14 @@ def _nt_hash(answer: object) -> bytes | None:
     raise LocalProtocolError("an NT hash is 16 octets")
 
 
-def _policy(message: Authenticate) -> str | None:
+def _policy(message: Authenticate, settings: ServerSettings) -> str | None:
     """Why a message is refused whoever the user is; None when it is not."""
     # [NTLM-nlmp-c] as long as every NTLMv1 response is, also with extended session security.
     if len(message.nt_response) == _V1_OCTETS:
-        return "NTLMv1 is not allowed"
+        if not settings.allow_ntlmv1:
+            return "NTLMv1 is not allowed"
+        if settings.require_channel_binding:
+            return "the channel binding is missing"
     if not message.user or message.flags & Flag.ANONYMOUS:
         return "anonymous clients are not allowed"
     if not message.nt_response:
@@ -197,16 +178,28 @@ def verify(
     return _check_channel(exchange, blob) or _check_mic(exchange, token, message, blob, key)
 
 
+def verify_v1(server_challenge: bytes, message: Authenticate, nt_hash: bytes | None) -> str | None:
+    """As `verify`, for the 24 octets of NTLMv1 [MS-NLMP] 3.3.1. An LM response alone counts for nothing."""
+    asked = server_challenge
+    if message.flags & Flag.EXTENDED_SESSION_SECURITY and not any(message.lm_response[8:]):
+        asked = crypto.ntlm2_challenge(server_challenge, message.lm_response[:8])
+    proved = hmac.compare_digest(crypto.desl(nt_hash or bytes(16), asked), message.nt_response)
+    return None if proved and nt_hash is not None else "wrong user name or password"
+
+
 def _check_channel(exchange: Exchange, blob: ClientBlob) -> str | None:
     """[NTLM-nlmp-e]"""
     sent = blob.av_pairs.get(AvId.CHANNEL_BINDINGS, bytes(16))
     if not any(sent):
         # Absent or zeros (Samba's client): the client knows of no channel.
         return "the channel binding is missing" if exchange.require_channel_binding else None
-    if exchange.channel_binding is None:
+    if not exchange.channel_bindings:
         return "no channel binding to compare with" if exchange.require_channel_binding else None
-    expected = crypto.channel_binding_hash(exchange.channel_binding)
-    return None if hmac.compare_digest(expected, sent) else "the channel binding is of another channel"
+    for kind, data in exchange.channel_bindings.items():
+        # The client does not say which it means.
+        if hmac.compare_digest(crypto.channel_binding_hash(kind.encode() + b":" + data), sent):
+            return None
+    return "the channel binding is of another channel"
 
 
 def _check_mic(

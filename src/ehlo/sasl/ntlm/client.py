@@ -1,35 +1,51 @@
-"""NTLM in the client role: pyspnego computes the answers, our parser stands in front of and behind it.
+"""NTLM in the client role: NEGOTIATE out, CHALLENGE in, AUTHENTICATE out [MS-NLMP] 3.1.5.1.
 
-What pyspnego would leave to the environment is settled here, without touching it:
-  - it gets the NT hash, not the password: a password that looks like `LM:NT` hashes stays one;
-  - the name of this host is taken out of AUTHENTICATE again, and the MIC made anew;
-  - an answer by NTLMv1 (LM_COMPAT_LEVEL below 3) is refused, not sent.
-It reads LM_COMPAT_LEVEL, the clock and the system's randomness itself, and logs the messages (no
-password, but what a guess could be tried on) at level DEBUG to the logger `spnego`.
+Clock and randomness are the context's; no name of this host is sent; the environment has no say.
 """
 
 from __future__ import annotations
 
+import struct
 from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Final
 
 import attrs
 
 from ehlo._errors import LocalProtocolError
-from ehlo.sasl._base import ClientContext, MechanismError, Password, decode_challenge
-from ehlo.sasl._text import acts_as_itself, refuse_authzid
-from ehlo.sasl.ntlm.crypto import hmac_md5, nt_hash, upcase
+from ehlo.sasl._base import ClientContext, ClientMechanism, MechanismError, decode_challenge
+from ehlo.sasl._text import acts_as_itself, password_of, text_of
+from ehlo.sasl.credentials import Credentials, NtHash
+from ehlo.sasl.ntlm import crypto
 from ehlo.sasl.ntlm.messages import (
+    AV_MIC_PROVIDED,
+    EPOCH,
+    Authenticate,
+    AvId,
+    Flag,
     MessageError,
+    ServerChallenge,
     is_clean,
-    parse_authenticate,
     parse_challenge,
-    parse_client_blob,
     write_authenticate,
+    write_av_pairs,
+    write_negotiate,
 )
 
-if TYPE_CHECKING:
-    from spnego import ContextProxy
+_OFFERED: Final = (
+    Flag.UNICODE
+    | Flag.OEM
+    | Flag.REQUEST_TARGET
+    | Flag.SIGN
+    | Flag.NTLM
+    | Flag.ALWAYS_SIGN
+    | Flag.EXTENDED_SESSION_SECURITY
+    | Flag.VERSION
+    | Flag.KEY_128
+    | Flag.KEY_EXCH
+    | Flag.KEY_56
+)
+_SERVICE: Final = "SMTPSVC"
+"""The class of service in MsvAvTargetName, as Windows' own clients have it."""
 
 
 class _Stage(Enum):
@@ -40,26 +56,44 @@ class _Stage(Enum):
     AUTHENTICATE_SENT = auto()
 
 
-class NtlmClient:
-    """NTLMv2 in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
+@attrs.frozen
+class _Responses:
+    """The fields of AUTHENTICATE that prove something, and the key that comes of them."""
+
+    lm: bytes = attrs.field(repr=False)
+    nt: bytes = attrs.field(repr=False)
+    key: bytes = attrs.field(repr=False)
+    """KeyExchangeKey."""
+    mic: bool = False
+
+
+class NtlmClient(ClientMechanism):
+    """NTLMv2 in the client role, NTLMv1 where the context allows it and the server knows nothing better.
+
+    Raises LocalProtocolError for credentials that it cannot carry.
+    """
 
     name: ClassVar[str] = "NTLM"
-    cleartext: ClassVar[bool] = False
 
-    def __init__(self, credentials: Password, context: ClientContext) -> None:
-        refuse_authzid(credentials, self.name)
-        fault = _unusable(credentials.username)
+    def __init__(self, credentials: Credentials, context: ClientContext) -> None:
+        if isinstance(credentials, NtHash):
+            username, self._nt_hash = credentials.username, credentials.nt_hash
+        else:
+            login = password_of(credentials, self.name)
+            username, self._nt_hash = login.username, crypto.nt_hash(text_of(login.password))
+        fault = _unusable(username)
         if fault:
             raise LocalProtocolError(fault)
-        self._username = credentials.username
-        self._nt_hash = nt_hash(credentials.password)
+        # A UPN, `name@domain`, stays whole, with no domain beside it.
+        self._domain, _, self._user = username.rpartition("\\")
         self._context = context
         self._stage = _Stage.START
         self._negotiate = b""
-        self._spnego: ContextProxy | None = None
 
-    @staticmethod
-    def serves(credentials: Password) -> bool:
+    @classmethod
+    def serves(cls, credentials: Credentials, context: ClientContext) -> bool:
+        if isinstance(credentials, NtHash):
+            return not _unusable(credentials.username)
         return acts_as_itself(credentials) and not _unusable(credentials.username)
 
     def initial(self) -> bytes | None:
@@ -82,69 +116,96 @@ class NtlmClient:
             raise MechanismError("success before the credentials were sent")
 
     def _start(self) -> bytes:
-        self._negotiate = self._step(None)
+        self._negotiate = write_negotiate(_OFFERED)
         self._stage = _Stage.NEGOTIATE_SENT
         return self._negotiate
 
-    def _answer(self, challenge: bytes) -> bytes:
+    def _answer(self, token: bytes) -> bytes:
         try:
-            parse_challenge(challenge)
+            challenge = parse_challenge(token)
         except MessageError as fault:
             raise MechanismError(f"the server's challenge: {fault}") from None
-        token = self._step(challenge)
-        try:
-            answer = self._without_workstation(challenge, token)
-        except MessageError as fault:
-            raise MechanismError(f"pyspnego's answer: {fault}") from None
-        self._stage = _Stage.AUTHENTICATE_SENT
-        return answer
-
-    def _without_workstation(self, challenge: bytes, token: bytes) -> bytes:
-        message = parse_authenticate(token)
-        # [NTLM-nlmp-b] raises for the 24 octets of NTLMv1.
-        blob = parse_client_blob(message.nt_response)
-        message = attrs.evolve(message, workstation=b"")
-        if not blob.announces_mic or self._spnego is None:
-            return write_authenticate(message)
-        signed = self._negotiate + challenge + write_authenticate(message)
-        return write_authenticate(message, hmac_md5(self._spnego.session_key, signed))
-
-    def _step(self, token: bytes | None) -> bytes:
-        # pyspnego raises whatever its parsers run into (KeyError, struct.error, OverflowError, ...),
-        # with octets of the exchange in the text: only the type is told, and no context is kept.
-        try:
-            if self._spnego is None:
-                self._spnego = self._connect()
-            answer = self._spnego.step(token)
-            fault = "no answer"
-        except Exception as error:
-            answer = None
-            fault = type(error).__name__
-        if not answer:
-            raise MechanismError(f"pyspnego cannot go on: {fault}")
-        return answer
-
-    def _connect(self) -> ContextProxy:
-        # Here and not above: the import takes 100 ms and pulls in cryptography.
-        import spnego  # noqa: PLC0415
-        from spnego.channel_bindings import GssChannelBindings  # noqa: PLC0415
-
-        binding = self._context.channel_binding
-        return spnego.client(
-            spnego.NTLMHash(self._username, None, self._nt_hash.hex()),
-            hostname=self._context.server_name,
-            service="SMTPSVC",
-            channel_bindings=None if binding is None else GssChannelBindings(application_data=binding),
-            protocol="ntlm",
-            # Without it Windows would answer with SSPI, and perhaps as the user who is logged on.
-            options=spnego.NegotiateOptions.use_ntlm,
+        flags = _agreed(challenge.flags)
+        if not flags & Flag.UNICODE and not (self._user + self._domain).isascii():
+            raise MechanismError("the server does not take names in Unicode")
+        found = self._responses(challenge, flags)
+        exported, session_key = found.key, b""
+        if flags & Flag.KEY_EXCH and flags & Flag.SIGN:
+            exported = self._context.random(16)
+            session_key = crypto.rc4(found.key, exported)
+        message = Authenticate(
+            flags=flags,
+            lm_response=found.lm,
+            nt_response=found.nt,
+            domain=self._domain,
+            user=self._user,
+            workstation=b"",
+            session_key=session_key,
+            mic_at=None,
         )
+        self._stage = _Stage.AUTHENTICATE_SENT
+        if not found.mic:
+            return write_authenticate(message)
+        # [NTLM-nlmp-d]
+        signed = self._negotiate + token + write_authenticate(message)
+        return write_authenticate(message, crypto.hmac_md5(exported, signed))
+
+    def _responses(self, challenge: ServerChallenge, flags: Flag) -> _Responses:
+        # [NTLM-nlmp-b] who sends target information has known NTLMv2 for as long.
+        if self._context.allow_ntlmv1 and not challenge.target_info:
+            return self._v1(challenge, flags)
+        return self._v2(challenge)
+
+    def _v2(self, challenge: ServerChallenge) -> _Responses:
+        """[MS-NLMP] 3.3.2, with the AV pairs of 3.1.5.1.2."""
+        pairs = dict(challenge.target_info)
+        stamp = pairs.get(AvId.TIMESTAMP)
+        if stamp is not None and len(stamp) != 8:
+            raise MechanismError("the server's challenge: a time stamp of another length")
+        if pairs:
+            said = int.from_bytes(pairs.get(AvId.FLAGS, b""), "little")
+            if stamp is not None:
+                pairs[AvId.FLAGS] = struct.pack("<I", (said | AV_MIC_PROVIDED) & 0xFFFFFFFF)
+            pairs[AvId.TARGET_NAME] = f"{_SERVICE}/{self._context.server_name}".encode("utf-16-le")
+            binding = crypto.channel_binding(self._context.channel_bindings)
+            # [NTLM-nlmp-e] zeros say that there is no channel.
+            pairs[AvId.CHANNEL_BINDINGS] = (
+                bytes(16) if binding is None else crypto.channel_binding_hash(binding)
+            )
+        now = struct.pack("<Q", (int(self._context.clock()) + EPOCH) * 10_000_000)
+        nonce = self._context.random(8)
+        blob = b"\1\1" + bytes(6) + (stamp or now) + nonce + bytes(4) + write_av_pairs(pairs) + bytes(4)
+        key = crypto.ntowf_v2(self._nt_hash, self._user, self._domain)
+        proof = crypto.nt_proof(key, challenge.server_challenge, blob)
+        # With a time stamp the LM response has nothing to add and is left empty.
+        lm = bytes(24) if stamp else crypto.hmac_md5(key, challenge.server_challenge + nonce) + nonce
+        return _Responses(lm, proof + blob, crypto.session_base_key(key, proof), stamp is not None)
+
+    def _v1(self, challenge: ServerChallenge, flags: Flag) -> _Responses:
+        """[MS-NLMP] 3.3.1, with extended session security where the server has it."""
+        asked = challenge.server_challenge
+        base_key = crypto.md4(self._nt_hash)
+        if not flags & Flag.EXTENDED_SESSION_SECURITY:
+            nt = crypto.desl(self._nt_hash, asked)
+            # Never the LM hash: it is a password of seven letters, twice.
+            return _Responses(nt, nt, base_key)
+        nonce = self._context.random(8)
+        lm = nonce + bytes(16)
+        nt = crypto.desl(self._nt_hash, crypto.ntlm2_challenge(asked, nonce))
+        return _Responses(lm, nt, crypto.hmac_md5(base_key, asked + nonce))
+
+
+def _agreed(flags: Flag) -> Flag:
+    """What both sides know [MS-NLMP] 3.1.5.1.2."""
+    agreed = flags & (_OFFERED | Flag.TARGET_INFO)
+    if agreed & Flag.UNICODE:
+        agreed &= ~Flag.OEM
+    return agreed
 
 
 def _unusable(username: str) -> str | None:
     """Why NTLM cannot carry a user name; None when it can."""
     domain, _, name = username.rpartition("\\")
-    # pyspnego would take the first user of the file in NTLM_USER_FILE instead.
     if not name:
         return "the user name is empty"
     if "\\" in domain or not is_clean(username):
@@ -153,7 +214,4 @@ def _unusable(username: str) -> str | None:
         username.encode("utf-16-le")
     except UnicodeEncodeError:
         return "the user name holds half of a surrogate pair"
-    # pyspnego makes SS of ß, which no Windows or Samba server does: the proof would be wrong.
-    if name.upper() != upcase(name):
-        return "the user name has a letter without a single upper-case form"
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 _MASK: Final = 0xFFFFFFFF
@@ -95,6 +95,29 @@ def nt_proof(key: bytes, server_challenge: bytes, blob: bytes) -> bytes:
 def session_base_key(key: bytes, proof: bytes) -> bytes:
     """SessionBaseKey [MS-NLMP] 3.3.2, in NTLMv2 the KeyExchangeKey too."""
     return hmac_md5(key, proof)
+
+
+def desl(key: bytes, data: bytes) -> bytes:
+    """DESL of [MS-NLMP] 6, what NTLMv1 is built on: DES of eight octets under each third of an NT hash.
+
+    By pyspnego: nobody else has a use for DES, and it is not ours to write.
+    """
+    from spnego._ntlm_raw.crypto import desl as spnego_desl  # noqa: PLC0415 (100 ms)
+
+    return spnego_desl(key, data)
+
+
+def ntlm2_challenge(server_challenge: bytes, nonce: bytes) -> bytes:
+    """What NTLMv1 with extended session security answers [MS-NLMP] 3.3.1."""
+    return hashlib.md5(server_challenge + nonce, usedforsecurity=False).digest()[:8]
+
+
+def channel_binding(bindings: Mapping[str, bytes]) -> bytes | None:
+    """The application_data of the channel: type, colon and data. Windows binds to the certificate."""
+    for kind in ("tls-server-end-point", "tls-unique", "tls-exporter"):
+        if kind in bindings:
+            return kind.encode() + b":" + bindings[kind]
+    return None
 
 
 def channel_binding_hash(channel_binding: bytes) -> bytes:

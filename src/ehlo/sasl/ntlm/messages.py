@@ -65,6 +65,8 @@ class AvId(IntEnum):
 
 
 AV_MIC_PROVIDED: Final = 0x2
+EPOCH: Final = 11_644_473_600
+"""Seconds from 1601, where FILETIME begins, to 1970."""
 
 
 @attrs.frozen

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attrs
+from tests.helpers.sasl import NOW, constant, server_settings
 
-from ehlo.sasl import NtlmServer
+from ehlo.sasl import NtlmServer, ServerContext
 from ehlo.wire import base64
 
 
@@ -36,19 +37,18 @@ RECORDED = [Recorded(**entry) for entry in tomllib.loads(_FILE.read_text("utf-8"
 BY_CLIENT = {exchange.client: exchange for exchange in RECORDED}
 
 NONCE = bytes.fromhex("0123456789abcdef")
-NOW = 1_790_000_000
 
 
 def server(
     nonce: bytes = NONCE,
-    now: Callable[[], int] | None = lambda: NOW,
-    channel_binding: bytes | None = None,
+    clock: Callable[[], float] | None = lambda: NOW,
+    binding: bytes | None = None,
     require: bool = False,
+    v1: bool = False,
 ) -> NtlmServer:
-    return NtlmServer(
-        target="mail.example",
-        nonce=lambda: nonce,
-        now=now,
-        channel_binding=channel_binding,
-        require_channel_binding=require,
+    """`binding`: the data of a tls-server-end-point."""
+    settings = server_settings(
+        random=constant(nonce), clock=clock, allow_ntlmv1=v1, require_channel_binding=require
     )
+    bindings = {} if binding is None else {"tls-server-end-point": binding}
+    return NtlmServer(ServerContext(tls=True, channel_bindings=bindings), settings)

@@ -4,14 +4,14 @@ import struct
 
 import attrs
 import pytest
+from tests.helpers.sasl import NOW, client_context, server_settings
 from tests.unit.sasl.helpers import STORE, converse, settle
 from tests.unit.sasl.ntlm import vectors
-from tests.unit.sasl.ntlm.recorded import BY_CLIENT, NOW, RECORDED, Recorded, server
+from tests.unit.sasl.ntlm.recorded import BY_CLIENT, RECORDED, Recorded, server
 
 from ehlo._errors import LocalProtocolError
 from ehlo.sasl import (
     Challenge,
-    ClientContext,
     Done,
     FetchSecret,
     Identity,
@@ -20,6 +20,7 @@ from ehlo.sasl import (
     Password,
     Refuse,
     SecretKind,
+    ServerContext,
     Step,
     UserStore,
     nt_hash,
@@ -28,14 +29,16 @@ from ehlo.sasl.ntlm import acceptor, crypto, messages
 from ehlo.sasl.ntlm.messages import AvId, Flag
 from ehlo.wire import base64
 
+KIND = "tls-server-end-point"
 WRONG = Refuse("wrong user name or password")
-BINDING = b"tls-server-end-point:" + bytes(range(32))
+BINDING = bytes(range(32))
 RIGHT = "secret"
 SECRET = nt_hash(RIGHT)
 
 
 def client(username: str = "alice", password: str = RIGHT, binding: bytes | None = None) -> NtlmClient:
-    return NtlmClient(Password(username, password), ClientContext("mail.example", binding))
+    bindings = {} if binding is None else {KIND: binding}
+    return NtlmClient(Password(username, password), client_context(channel_bindings=bindings))
 
 
 def dialogue(who: NtlmClient, with_server: NtlmServer) -> bytes:
@@ -96,7 +99,7 @@ def test_the_published_exchange() -> None:
 def test_recorded_exchanges(recorded: Recorded) -> None:
     """As they were, with the challenge of the other server: MIC and all."""
     message = messages.parse_authenticate(recorded.authenticate)
-    outcome = acceptor._policy(message)
+    outcome = acceptor._policy(message, server_settings())
     if outcome is None:
         blob = messages.parse_client_blob(message.nt_response)
         exchange = acceptor.Exchange(recorded.negotiate, recorded.challenge)
@@ -166,13 +169,13 @@ def test_the_challenge(recorded: str, names: Flag) -> None:
     assert challenge.target_info[AvId.DNS_COMPUTER_NAME].decode("utf-16-le") == "mail.example"
     (stamp,) = struct.unpack("<Q", challenge.target_info[AvId.TIMESTAMP])
     assert stamp == (NOW + 11_644_473_600) * 10**7
-    step = server(now=None).start(BY_CLIENT[recorded].negotiate)
+    step = server(clock=None).start(BY_CLIENT[recorded].negotiate)
     assert isinstance(step, Challenge)
     assert AvId.TIMESTAMP not in messages.parse_challenge(step.data).target_info
 
 
 def test_the_published_moment_as_filetime() -> None:
-    step = server(now=lambda: 1_055_844_000).start(BY_CLIENT["curl"].negotiate)
+    step = server(clock=lambda: 1_055_844_000).start(BY_CLIENT["curl"].negotiate)
     assert isinstance(step, Challenge)
     info = messages.parse_challenge(step.data).target_info
     assert info[AvId.TIMESTAMP].hex() == "0090d336b734c301"
@@ -198,7 +201,7 @@ def test_the_published_moment_as_filetime() -> None:
     ],
 )
 def test_both_roles(username: str, password: str, account: str | None, now: None) -> None:
-    step = converse(client(username, password), server(now=now))
+    step = converse(client(username, password), server(clock=now))
     assert step == (WRONG if account is None else Done(Identity(account, account, "NTLM")))
 
 
@@ -244,14 +247,15 @@ def test_the_application_answers_an_nt_hash_or_none(answer: object) -> None:
 
 @pytest.mark.parametrize("size", [0, 7, 9])
 def test_the_nonce_is_eight_octets(size: int) -> None:
+    ours = NtlmServer(settings=server_settings(random=lambda _: bytes(size)))
     with pytest.raises(LocalProtocolError):
-        server(bytes(size)).start(BY_CLIENT["curl"].negotiate)
+        ours.start(BY_CLIENT["curl"].negotiate)
 
 
 @pytest.mark.parametrize("target", ["", "mäil", "a\nb"])
 def test_a_target_that_cannot_be_sent(target: str) -> None:
     with pytest.raises(LocalProtocolError):
-        NtlmServer(target=target, nonce=lambda: bytes(8))
+        server_settings(target=target)
 
 
 @pytest.mark.clause("NTLM-nlmp-c")
@@ -387,7 +391,7 @@ def test_twice_the_same_pair_is_malformed() -> None:
 def test_channel_bindings(
     of_client: bytes | None, of_server: bytes | None, require: bool, accepted: bool
 ) -> None:
-    ours = server(channel_binding=of_server, require=require)
+    ours = server(binding=of_server, require=require)
     step = converse(client(binding=of_client), ours)
     assert isinstance(step, Done if accepted else Refuse)
     assert step != WRONG
@@ -400,16 +404,103 @@ def test_channel_bindings(
         (bytes(16), False, True),
         (bytes(16), True, False),
         (b"", True, False),
-        (crypto.channel_binding_hash(BINDING)[:15], False, False),
-        (crypto.channel_binding_hash(BINDING), True, True),
+        (crypto.channel_binding_hash(b"tls-server-end-point:" + BINDING)[:15], False, False),
+        (crypto.channel_binding_hash(b"tls-server-end-point:" + BINDING), True, True),
     ],
 )
 def test_odd_bindings(sent: bytes, require: bool, accepted: bool) -> None:
-    ours = server(channel_binding=BINDING, require=require)
+    ours = server(binding=BINDING, require=require)
     step = present(Proof(pairs=((AvId.CHANNEL_BINDINGS, sent),)), ours)
     assert isinstance(step, Done if accepted else Refuse)
 
 
 def test_a_wrong_password_is_told_before_a_wrong_binding() -> None:
-    step = converse(client(password="x", binding=BINDING + b"x"), server(channel_binding=BINDING))
+    step = converse(client(password="x", binding=BINDING + b"x"), server(binding=BINDING))
     assert step == WRONG
+
+
+# ---- NTLMv1, where it is allowed ----
+
+# That one repeats the flag ANONYMOUS of its server, which is not ours.
+_OLD = [
+    each
+    for each in RECORDED
+    if each.outcome == "NTLMv1 is not allowed" and not each.client.startswith("pyspnego")
+]
+
+
+@pytest.mark.clause("NTLM-nlmp-c")
+@pytest.mark.parametrize("recorded", _OLD, ids=lambda each: each.client)
+@pytest.mark.parametrize("right", [True, False])
+def test_recorded_old_clients(recorded: Recorded, right: bool) -> None:
+    message = messages.parse_authenticate(recorded.authenticate)
+    assert acceptor._policy(message, server_settings(allow_ntlmv1=True)) is None
+    secret = nt_hash(recorded.password if right else "another")
+    found = acceptor.verify_v1(recorded.nonce, message, secret)
+    assert found == (None if right else WRONG.reason)
+    assert acceptor.verify_v1(recorded.nonce, message, None) == WRONG.reason
+
+
+@pytest.mark.parametrize("recorded", _OLD, ids=lambda each: each.client)
+def test_recorded_old_clients_against_the_whole_server(recorded: Recorded) -> None:
+    ours = server(recorded.nonce, v1=True)
+    assert isinstance(ours.start(recorded.negotiate), Challenge)
+    step = settle(ours, ours.respond(recorded.authenticate))
+    assert step == Done(Identity(recorded.user, recorded.user, "NTLM"))
+
+
+def test_an_unknown_user_of_an_old_client() -> None:
+    (recorded,) = (each for each in _OLD if each.client == "exim")
+    ours = server(recorded.nonce, v1=True)
+    ours.start(recorded.negotiate)
+    assert settle(ours, ours.respond(recorded.authenticate), UserStore({})) == WRONG
+
+
+def test_an_old_client_binds_to_no_channel() -> None:
+    (recorded,) = (each for each in _OLD if each.client == "exim")
+    ours = server(recorded.nonce, v1=True, require=True)
+    ours.start(recorded.negotiate)
+    assert ours.respond(recorded.authenticate) == Refuse("the channel binding is missing")
+
+
+def test_an_lm_response_alone_is_nothing() -> None:
+    (recorded,) = (each for each in _OLD if each.client == "exim")
+    message = messages.parse_authenticate(recorded.authenticate)
+    empty = attrs.evolve(message, nt_response=b"")
+    assert acceptor._policy(empty, server_settings(allow_ntlmv1=True)) == "there is no NTLMv2 response"
+
+
+@pytest.mark.clause("NTLM-nlmp-c")
+def test_the_published_old_exchanges() -> None:
+    """[MS-NLMP] 4.2.2.2.1 and, with extended session security, 4.2.3.2."""
+    message = messages.parse_authenticate(vectors.AUTHENTICATE)
+    plain = attrs.evolve(
+        message,
+        flags=Flag.UNICODE,
+        lm_response=bytes.fromhex("98def7b87f88aa5dafe2df779688a172def11c7d5ccdef13"),
+        nt_response=bytes.fromhex("67c43011f30298a2ad35ece64f16331c44bdbed927841f94"),
+    )
+    assert acceptor.verify_v1(vectors.SERVER_CHALLENGE, plain, vectors.NT_HASH) is None
+    extended = attrs.evolve(
+        message,
+        flags=Flag.UNICODE | Flag.EXTENDED_SESSION_SECURITY,
+        lm_response=bytes.fromhex("aaaaaaaaaaaaaaaa") + bytes(16),
+        nt_response=bytes.fromhex("7537f803ae367128ca458204bde7caf81e97ed2683267232"),
+    )
+    assert acceptor.verify_v1(vectors.SERVER_CHALLENGE, extended, vectors.NT_HASH) is None
+    for wrong in (
+        attrs.evolve(extended, flags=Flag.UNICODE),
+        attrs.evolve(extended, lm_response=bytes(24)),
+        attrs.evolve(extended, lm_response=bytes(8) + b"x" * 16),
+        attrs.evolve(plain, nt_response=bytes(24)),
+    ):
+        assert acceptor.verify_v1(vectors.SERVER_CHALLENGE, wrong, vectors.NT_HASH) == WRONG.reason
+
+
+def test_every_binding_of_the_channel_counts() -> None:
+    ours = NtlmServer(
+        ServerContext(tls=True, channel_bindings={"tls-unique": b"u", KIND: BINDING}),
+        server_settings(require_channel_binding=True),
+    )
+    who = NtlmClient(Password("alice", RIGHT), client_context(channel_bindings={"tls-unique": b"u"}))
+    assert isinstance(converse(who, ours), Done)

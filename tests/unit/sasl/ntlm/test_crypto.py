@@ -87,3 +87,22 @@ def test_oem_names_are_widened() -> None:
 def test_the_channel_binding_hash_agrees_with_pyspnego() -> None:
     packed = GssChannelBindings(application_data=b"tls-server-end-point:x").pack()
     assert crypto.channel_binding_hash(b"tls-server-end-point:x") == hashlib.md5(packed).digest()  # noqa: S324
+
+
+def test_des_is_where_it_was() -> None:
+    """The one thing from the inside of pyspnego: its name and what it does are pinned here."""
+    crypto_module = pytest.importorskip("spnego._ntlm_raw.crypto")
+    assert callable(crypto_module.desl)
+    # [MS-NLMP] 4.2.2.2.1: NTLMv1.
+    answer = crypto.desl(vectors.NT_HASH, vectors.SERVER_CHALLENGE)
+    assert answer.hex() == "67c43011f30298a2ad35ece64f16331c44bdbed927841f94"
+    # [MS-NLMP] 4.2.3.2: with extended session security.
+    asked = crypto.ntlm2_challenge(vectors.SERVER_CHALLENGE, b"\xaa" * 8)
+    assert crypto.desl(vectors.NT_HASH, asked).hex() == "7537f803ae367128ca458204bde7caf81e97ed2683267232"
+
+
+def test_the_binding_that_windows_has() -> None:
+    assert crypto.channel_binding({}) is None
+    assert crypto.channel_binding({"tls-exporter": b"e"}) == b"tls-exporter:e"
+    everything = {"tls-unique": b"u", "tls-exporter": b"e", "tls-server-end-point": b"p"}
+    assert crypto.channel_binding(everything) == b"tls-server-end-point:p"

@@ -1,0 +1,312 @@
+"""GSSAPI and GSS-SPNEGO over contexts that play their part; real tickets are for tests/interop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+from tests.helpers.sasl import HERE, server_settings
+from tests.unit.sasl.helpers import settle
+
+from ehlo._errors import LocalProtocolError
+from ehlo.sasl import (
+    Authorize,
+    Challenge,
+    Done,
+    GssapiClient,
+    GssapiServer,
+    GssSpnegoClient,
+    GssSpnegoServer,
+    Identity,
+    Kerberos,
+    MechanismError,
+    Password,
+    Refuse,
+    VerifyPrincipal,
+    Work,
+    gssapi,
+)
+from ehlo.wire import base64
+
+SETTINGS = server_settings(principals=True)
+PAIRS = pytest.mark.parametrize(
+    ("client", "server"),
+    [(GssapiClient, GssapiServer), (GssSpnegoClient, GssSpnegoServer)],
+    ids=["GSSAPI", "GSS-SPNEGO"],
+)
+
+
+@attrs.frozen
+class Wrapped:
+    data: bytes
+
+
+@attrs.define
+class Context:
+    """As much of a spnego.ContextProxy as is used: tokens in the order given, `wrap` puts brackets around."""
+
+    tokens: Iterator[bytes | None]
+    left: int
+    negotiated_protocol: str | None = "kerberos"
+    client_principal: str | None = "alice@TEST.EXAMPLE"
+
+    @property
+    def complete(self) -> bool:
+        return self.left == 0
+
+    def step(self, token: bytes | None) -> bytes | None:
+        self.left -= 1
+        return next(self.tokens)
+
+    def wrap(self, data: bytes, encrypt: bool) -> Wrapped:
+        assert not encrypt
+        return Wrapped(b"[" + data + b"]")
+
+    def unwrap(self, data: bytes) -> Wrapped:
+        if data[:1] != b"[" or data[-1:] != b"]":
+            raise ValueError("s3cret octets")
+        return Wrapped(data[1:-1])
+
+
+def context(*tokens: bytes | None, **changes: Any) -> Context:
+    return Context(iter(tokens), len(tokens), **changes)
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gssapi, "available", lambda: True)
+
+
+def serving(monkeypatch: pytest.MonkeyPatch, gss: Context) -> None:
+    monkeypatch.setattr(gssapi, "_acceptor", lambda hostname, protocol: gss)
+
+
+def connecting(monkeypatch: pytest.MonkeyPatch, gss: Context) -> list[tuple[Any, ...]]:
+    asked: list[tuple[Any, ...]] = []
+
+    def initiator(*arguments: Any) -> Context:
+        asked.append(arguments)
+        return gss
+
+    monkeypatch.setattr(gssapi, "_initiator", initiator)
+    return asked
+
+
+@pytest.mark.clause("RFC4752-3.1a", "RFC4752-3.1b", "RFC4752-3.1c", "RFC4954-4w")
+def test_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = connecting(monkeypatch, context(b"one", None))
+    credentials = Kerberos("alice@TEST.EXAMPLE", "secret", authzid="boss")
+    who = GssapiClient(credentials, HERE)
+    assert credentials.service == "smtp"
+    assert who.initial() == b"one"
+    assert asked == [(credentials, "mail.example", "kerberos")]
+    with pytest.raises(MechanismError):
+        who.succeeded()
+    assert who.respond(base64.encode(b"two")) == b""
+    with pytest.raises(MechanismError):
+        who.succeeded()
+    assert who.respond(base64.encode(b"[\x07\x00\x10\x00]")) == b"[\x01\x00\x00\x00boss]"
+    who.succeeded()
+    with pytest.raises(MechanismError):
+        who.respond(base64.encode(b"[\x01\x00\x00\x00]"))
+
+
+@pytest.mark.clause("OXSMTP18-2.2.1b")
+def test_prose_in_place_of_the_first_challenge(monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting(monkeypatch, context(b"one", None))
+    assert GssapiClient(Kerberos(), HERE).respond(b"GSSAPI supported") == b"one"
+
+
+@pytest.mark.clause("RFC4752-3.1b", "RFC4752-3.3a")
+@pytest.mark.parametrize("offer", [b"[\x06\x00\x10\x00]", b"[\x01\x00\x00]", b"\x01\x00\x00\x00", b"[]", b""])
+def test_an_offer_that_cannot_be_taken(offer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting(monkeypatch, context(b"one"))
+    who = GssapiClient(Kerberos(), HERE)
+    who.initial()
+    with pytest.raises(MechanismError) as caught:
+        who.respond(base64.encode(offer))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def initiator(*_: Any) -> Context:
+        raise KeyError("s3cret")
+
+    monkeypatch.setattr(gssapi, "_initiator", initiator)
+    with pytest.raises(MechanismError, match="KeyError") as caught:
+        GssapiClient(Kerberos(), HERE).initial()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_spnego_that_fell_back_to_ntlm(monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting(monkeypatch, context(b"NTLMSSP", None, negotiated_protocol="ntlm"))
+    with pytest.raises(MechanismError):
+        GssSpnegoClient(Kerberos(), HERE).initial()
+
+
+def test_the_client_of_spnego(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = connecting(monkeypatch, context(b"one", None))
+    who = GssSpnegoClient(Kerberos(), HERE)
+    assert who.initial() == b"one"
+    assert asked[0][2] == "negotiate"
+    with pytest.raises(MechanismError):
+        who.succeeded()
+    assert who.respond(base64.encode(b"two")) == b""
+    who.succeeded()
+    with pytest.raises(MechanismError):
+        who.respond(base64.encode(b"[\x01\x00\x00\x00]"))
+
+
+@pytest.mark.parametrize(
+    "credentials", [Password("alice", "x"), Kerberos("", "x"), Kerberos("a", ""), Kerberos(authzid="\a")]
+)
+def test_credentials_that_it_cannot_carry(credentials: Any) -> None:
+    with pytest.raises(LocalProtocolError):
+        GssapiClient(credentials, HERE)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gssapi, "available", lambda: False)
+    with pytest.raises(LocalProtocolError, match="extra kerberos"):
+        GssapiClient(Kerberos(), HERE)
+    with pytest.raises(LocalProtocolError, match="extra kerberos"):
+        GssapiServer.check(SETTINGS)
+
+
+@pytest.mark.clause("RFC4752-3.2a")
+def test_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(monkeypatch, context(b"two", None))
+    ours = GssapiServer(settings=SETTINGS)
+    step = ours.start(b"one")
+    # Keytabs and caches are files: nothing is done beside an event loop.
+    assert isinstance(step, Work)
+    assert settle(ours, step) == Challenge(b"two")
+    assert settle(ours, ours.respond(b"three")) == Challenge(b"[\x01\x00\x00\x00]")
+    step = ours.respond(b"[\x01\x00\x00\x00]")
+    while isinstance(step, Work):
+        step = ours.answer(step.work())
+    assert step == VerifyPrincipal("alice@TEST.EXAMPLE")
+    assert ours.answer("alice") == Done(Identity("alice", "alice", "GSSAPI"))
+
+
+@pytest.mark.clause("RFC4752-3.1c")
+def test_a_last_token_is_answered_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(monkeypatch, context(b"two"))
+    ours = GssapiServer(settings=SETTINGS)
+    assert settle(ours, ours.start(b"one")) == Challenge(b"two")
+    assert isinstance(settle(ours, ours.respond(b"")), Challenge)
+    serving(monkeypatch, context(b"two"))
+    ours = GssapiServer(settings=SETTINGS)
+    settle(ours, ours.start(b"one"))
+    step = ours.respond(b"x")
+    assert isinstance(step, Refuse)
+    assert step.malformed
+
+
+@pytest.mark.clause("RFC4752-3.2c", "RFC4752-3.3a")
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        (b"[\x02\x00\x00\x00]", "the client wants a security layer"),
+        (b"[\x01\x00\x10\x00]", "the client wants a security layer"),
+        (b"[\x01\x00\x00]", "the client wants a security layer"),
+        (b"\x01\x00\x00\x00", "the choice could not be unwrapped: ValueError"),
+        (b"[\x01\x00\x00\x00\xff]", "the authorization identity is not text"),
+        (b"[\x01\x00\x00\x00\x07]", "the authorization identity is not text"),
+    ],
+)
+def test_a_choice_that_cannot_be_taken(choice: bytes, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(monkeypatch, context(None))
+    ours = GssapiServer(settings=SETTINGS)
+    assert isinstance(settle(ours, ours.start(b"one")), Challenge)
+    step = settle(ours, ours.respond(choice))
+    assert isinstance(step, Refuse)
+    assert step.reason == reason
+
+
+@pytest.mark.clause("RFC4752-3.2c")
+@pytest.mark.parametrize(("allow", "end"), [(True, Done), (False, Refuse)])
+def test_acting_as_another(allow: bool, end: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(monkeypatch, context(None))
+    ours = GssapiServer(settings=SETTINGS)
+    settle(ours, ours.start(b"one"))
+    step = ours.respond(b"[\x01\x00\x00\x00boss]")
+    while isinstance(step, Work):
+        step = ours.answer(step.work())
+    assert ours.answer("alice") == Authorize("alice", "boss")
+    assert isinstance(ours.answer(allow), end)
+
+
+@pytest.mark.parametrize(
+    ("gss", "answer"),
+    [
+        (context(b"", client_principal=None), "alice"),
+        (context(b"", negotiated_protocol="ntlm"), "alice"),
+        (context(b""), None),
+        (context(b""), ""),
+    ],
+)
+def test_nobodys_ticket(gss: Context, answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(monkeypatch, gss)
+    ours = GssapiServer(settings=SETTINGS)
+    settle(ours, ours.start(b"one"))
+    step = ours.respond(b"[\x01\x00\x00\x00]")
+    while isinstance(step, Work):
+        step = ours.answer(step.work())
+    if isinstance(step, VerifyPrincipal):
+        step = ours.answer(answer)
+    assert isinstance(step, Refuse)
+
+
+@pytest.mark.parametrize("answer", [True, b"alice"])
+def test_an_answer_that_is_none(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(monkeypatch, context(None))
+    ours = GssapiServer(settings=SETTINGS)
+    settle(ours, ours.start(b"one"))
+    step = ours.respond(b"[\x01\x00\x00\x00]")
+    while isinstance(step, Work):
+        step = ours.answer(step.work())
+    with pytest.raises(LocalProtocolError):
+        ours.answer(answer)
+
+
+@PAIRS
+def test_a_bad_ticket(client: Any, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def acceptor(*_: Any) -> Context:
+        raise OSError("s3cret")
+
+    monkeypatch.setattr(gssapi, "_acceptor", acceptor)
+    ours = server(settings=SETTINGS)
+    assert ours.start(None) == Challenge(b"")
+    assert settle(ours, ours.respond(b"one")) == Refuse("the ticket was not accepted: OSError")
+
+
+@pytest.mark.clause("RFC4752-3.2b")
+def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def acceptor(*_: Any) -> Context:
+        raise OSError("s3cret")
+
+    monkeypatch.setattr(gssapi, "_acceptor", acceptor)
+    with pytest.raises(LocalProtocolError, match=r"GSSAPI has no key for mail\.example: OSError"):
+        GssapiServer.check(SETTINGS)
+    serving(monkeypatch, context(None))
+    GssapiServer.check(SETTINGS)
+
+
+@PAIRS
+def test_both_roles(client: Any, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting(monkeypatch, context(b"one", None))
+    serving(monkeypatch, context(b"two"))
+    who, ours = client(Kerberos(), HERE), server(settings=SETTINGS)
+    step = settle(ours, ours.start(who.initial()))
+    while isinstance(step, Challenge):
+        step = settle(ours, ours.respond(who.respond(base64.encode(step.data))))
+    assert step == Done(Identity("alice", "alice", server.name))
+    who.succeeded()
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "s3cret" not in repr(Kerberos("alice", "s3cret"))
+    assert "s3cret" not in repr(GssapiClient(Kerberos("alice", "s3cret"), HERE))
