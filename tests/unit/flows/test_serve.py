@@ -12,6 +12,7 @@ from tests.helpers.sasl import HERE
 from ehlo import (
     OXSMTP_2008,
     Envelope,
+    Identity,
     Limits,
     Mailbox,
     Parameters,
@@ -35,6 +36,20 @@ from ehlo.flows import (
     hooks_of,
     mechanisms_of,
     serve,
+)
+from ehlo.sasl import (
+    Authorize,
+    Done,
+    FetchSecret,
+    Need,
+    Refuse,
+    SecretKind,
+    ServerMechanism,
+    ServerSteps,
+    VerifyExternal,
+    VerifyPrincipal,
+    VerifyToken,
+    Work,
 )
 from ehlo.testing import FAKE_TLS, ScriptedClient, run
 
@@ -317,6 +332,145 @@ def test_ntlm_through_the_hooks() -> None:
     made = mechanisms_of(hooks, target="mail.example", random=os.urandom)
     assert {"SCRAM-SHA-256", "PLAIN", "LOGIN", "NTLM"} < set(made)
     assert list(mechanisms_of(hooks_of(object()), target="x", random=os.urandom)) == []
+
+
+def test_what_a_handler_tells_of_its_secrets() -> None:
+    class Store:
+        auth_secrets = (SecretKind.SCRAM_SHA_256,)
+        auth_iterations = 5000
+        in_thread = ("on_auth_secret", "on_message")
+
+        def on_auth_secret(self, session: Session, username: str, kind: SecretKind, domain: str) -> None:
+            """Knows nobody."""
+
+        def on_auth_kerberos(self, session: Session, principal: str) -> None:
+            """Knows nobody, either."""
+
+    hooks = hooks_of(Store())
+    assert hooks.secrets == {SecretKind.SCRAM_SHA_256}
+    assert hooks.scram_iterations == 5000
+    assert hooks.in_thread == {"on_auth_secret", "on_message"}
+    made = mechanisms_of(hooks, target="x", random=os.urandom, only=["SCRAM-SHA-256"])
+    assert list(made) == ["SCRAM-SHA-256"]
+    # Who says nothing of it knows NT hashes.
+    assert hooks_of(Recorder(on_auth_secret=None)).secrets == {SecretKind.NT_HASH}
+    assert hooks_of(object()).secrets == frozenset()
+
+
+class Asking(ServerMechanism):
+    """Asks one thing, and lets in whom the answer names."""
+
+    name = "ASKING"
+    need: Need
+
+    def exchange(self, initial: bytes | None) -> ServerSteps:
+        answer = yield self.need
+        return Done(Identity(answer, answer, self.name)) if isinstance(answer, str) else Refuse("nobody")
+
+
+@pytest.mark.parametrize(
+    ("need", "hook", "arguments"),
+    [
+        (VerifyToken("u", "t", "h", 1), "on_auth_token", ("u", "t", "h", 1)),
+        (VerifyExternal("boss"), "on_auth_external", ("boss",)),
+        (VerifyPrincipal("a@B"), "on_auth_kerberos", ("a@B",)),
+        (FetchSecret("u", SecretKind.PASSWORD, "D"), "on_auth_secret", ("u", SecretKind.PASSWORD, "D")),
+        (Authorize("u", "boss"), "on_auth_authorize", ("u", "boss")),
+    ],
+)
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_each_need_has_its_hook(
+    need: Need, hook: str, arguments: tuple[object, ...], in_thread: bool
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    class Handler:
+        def __init__(self) -> None:
+            self.in_thread = {hook} if in_thread else set()
+            setattr(self, hook, self.answer)
+
+        def answer(self, session: Session, *given: object) -> str:
+            asked.append(given)
+            return "alice"
+
+    kind = type("Mechanism", (Asking,), {"need": need})
+    conn = ServerConnection(server_config(mechanisms={"ASKING": kind}))
+    flow = serve(conn, hooks_of(Handler()))
+    questions = asks(flow, b"EHLO a\r\nAUTH ASKING\r\nQUIT\r\n")
+    assert asked == [arguments]
+    assert [(question.blocking, question.logged) for question in questions] == [(in_thread, True)]
+    assert conn.identity is not None
+    # Without the hook the answer is no.
+    conn = ServerConnection(server_config(mechanisms={"ASKING": kind}))
+    assert asks(serve(conn, hooks_of(object())), b"EHLO a\r\nAUTH ASKING\r\nQUIT\r\n") == []
+    assert conn.identity is None
+
+
+def test_work_is_done_where_it_may_block() -> None:
+    kind = type("Mechanism", (Asking,), {"need": Work(lambda: "alice")})
+    conn = ServerConnection(server_config(mechanisms={"ASKING": kind}))
+    (question,) = asks(serve(conn, hooks_of(object())), b"EHLO a\r\nAUTH ASKING\r\nQUIT\r\n")
+    assert question.blocking
+    assert not question.logged
+    assert conn.identity == Identity("alice", "alice", "ASKING")
+
+
+def asks(flow: Flow[None], data: bytes) -> list[Ask]:
+    """Run a server's flow on these octets; what it asked."""
+    asked: list[Ask] = []
+    feed = iter([data])
+    action = next(flow)
+    while True:
+        value: object = None
+        if isinstance(action, Ask):
+            asked.append(action)
+            value = action.question()
+        elif isinstance(action, Receive | Exchange):
+            value = next(feed, b"")
+        try:
+            action = flow.send(value)
+        except StopIteration:
+            return asked
+
+
+@pytest.mark.clause("RFC4954-9a")
+def test_a_refusal_is_told_before_the_client_hears_it() -> None:
+    """Who wants to make a guesser wait does so in the hook: nothing leaves meanwhile."""
+
+    class Handler(UserStore):
+        told: list[tuple[str, str, int]]
+
+        def on_auth_refused(self, session: Session, mechanism: str, reason: str, failures: int) -> None:
+            self.told.append((mechanism, reason, failures))
+
+    handler = Handler({})
+    handler.told = []
+    flow = serve(ServerConnection(server_config()), hooks_of(handler))
+    feed = iter([f"EHLO a\r\nAUTH PLAIN {PLAIN}\r\n".encode()])
+    said = b""
+    action = next(flow)
+    while not handler.told:
+        value: object = None
+        if isinstance(action, Ask):
+            value = action.question()
+        elif isinstance(action, Exchange):
+            said += action.data
+            value = next(feed)
+        if not handler.told:
+            action = flow.send(value)
+    assert handler.told == [("PLAIN", "wrong user name or password", 1)]
+    assert b"535" not in said
+    after = flow.send(None)
+    assert isinstance(after, Exchange)
+    assert after.data.endswith(b"535 5.7.8 Authentication credentials invalid\r\n")
+
+
+def test_a_misspelt_hook_in_a_thread() -> None:
+    class Handler:
+        in_thread = ("on_mial",)
+
+    with pytest.raises(TypeError, match="in_thread"):
+        hooks_of(Handler())
 
 
 def test_a_misspelt_hook() -> None:
