@@ -51,10 +51,15 @@ def server_context(
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(certificate, key)
     if client_authorities is not None:
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(client_authorities)
+        ask_for_certificates(context, client_authorities)
     _CERTIFICATES[context] = _leaf(certificate)
     return context
+
+
+def ask_for_certificates(context: ssl.SSLContext, authorities: str) -> None:
+    """Ask clients for a certificate, and verify what they show. Raises OSError for a file that has none."""
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(authorities)
 
 
 def own_certificate(context: ssl.SSLContext | None, path: str | None) -> bytes | None:

@@ -159,6 +159,7 @@ if TYPE_CHECKING:
         VerifyToken,
         Work,
         nt_hash,
+        parse_users,
     )
     from ehlo.server import (
         ServerConnection,
@@ -312,6 +313,7 @@ __all__ = [
     "__version__",
     "envelope",
     "nt_hash",
+    "parse_users",
     "recipient",
 ]
 
@@ -364,7 +366,7 @@ __getattr__, __dir__ = lazily(
         "ehlo.sasl": """
             Anonymous Authorize Credentials External FetchSecret Identity Kerberos MechanismError Need
             NtHash Password ScramKeys SecretKind StoredSecret Token UserStore VerifyExternal
-            VerifyPassword VerifyPrincipal VerifyToken Work nt_hash
+            VerifyPassword VerifyPrincipal VerifyToken Work nt_hash parse_users
         """,
         "ehlo.server": """
             ServerConnection

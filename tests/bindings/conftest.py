@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.bindings.faces import HOSTNAME, Certificates
+from tests.bindings.handlers import SENDER
 
 from ehlo_io import client_context, server_context
 
@@ -15,14 +16,22 @@ from ehlo_io import client_context, server_context
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Made by the contexts that users get."""
     authority, other = trustme.CA(), trustme.CA()
-    files = [_pem(issuer, tmp_path_factory.mktemp("certificate")) for issuer in (authority, other)]
-    client = client_context()
-    authority.configure_trust(client)
-    return Certificates(server_context(str(files[0])), client, server_context(str(files[1])))
+    directory = tmp_path_factory.mktemp("certificates")
+    trusted = directory / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    server = _pem(authority, HOSTNAME, directory / "server.pem")
+    stranger = _pem(other, HOSTNAME, directory / "stranger.pem")
+    return Certificates(
+        server=server_context(server, client_authorities=str(trusted)),
+        client=client_context(str(trusted)),
+        stranger=server_context(stranger),
+        authority=str(trusted),
+        of_client=_pem(authority, SENDER, directory / "client.pem"),
+        other_pem=stranger,
+    )
 
 
-def _pem(authority: trustme.CA, directory: Path) -> Path:
-    path = directory / "server.pem"
-    certificate = authority.issue_cert(HOSTNAME)
+def _pem(authority: trustme.CA, name: str, path: Path) -> str:
+    certificate = authority.issue_cert(name)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(path))
-    return path
+    return str(path)

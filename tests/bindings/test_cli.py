@@ -1,6 +1,5 @@
 """The program `ehlo`: what each option does, how failures are told, and that no password is ever shown."""
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -16,7 +15,6 @@ from typing import Any, NoReturn
 
 import attrs
 import pytest
-import trio
 import trustme
 from click.testing import CliRunner, Result
 from tests.interop.processes import PATIENCE, end_group, free_port, python_environment
@@ -27,7 +25,6 @@ from ehlo_io.cli import main
 from ehlo_io.cli.demo import Witness
 from ehlo_io.cli.exits import Exit, printable, status_of, status_of_result
 from ehlo_io.cli.message_file import LONG, MessageFile, progress_of
-from ehlo_io.cli.serve import in_thread
 from ehlo_io.cli.submit import addresses
 from ehlo_io.cli.urls import ServerUrl
 
@@ -263,7 +260,7 @@ def test_submit_over_each_kind_of_io(server: Peer, io: str) -> None:
     ((tls, identity),) = server.handler.sessions
     assert tls is not None
     assert identity is not None
-    assert identity.mechanism == "PLAIN"
+    assert identity.mechanism == "SCRAM-SHA-256"
 
 
 def test_submit_from_the_standard_input(server: Peer) -> None:
@@ -353,7 +350,7 @@ def test_submit_in_clear(tmp_path: Path, authority: trustme.CA) -> None:
         assert server.submit("--allow-cleartext-auth", tls="none", auth="PLAIN").exit_code == 0
         assert server.submit(tls="none").exit_code == 0
     mechanisms = [(tls, identity and identity.mechanism) for tls, identity in server.handler.sessions]
-    assert mechanisms == [(None, "PLAIN"), (None, "NTLM")]
+    assert mechanisms == [(None, "PLAIN"), (None, "SCRAM-SHA-256")]
 
 
 def test_submit_without_authentication(tmp_path: Path, authority: trustme.CA) -> None:
@@ -654,6 +651,10 @@ class _Screen:
     [
         ((), "--user"),
         (("--user", PASSWORD), "NAME:PASSWORD"),
+        (("--users-file", "/proc/self/cmdline"), "/proc/self/cmdline"),
+        (("--user", "alice:x", "--mechanisms", "PLAIN,DIGEST-MD5"), "DIGEST-MD5"),
+        (("--user", "alice:x", "--mechanisms", "XOAUTH2"), "XOAUTH2"),
+        (("--user", "alice:x", "--self-signed", "--client-ca", __file__), __file__),
         (("--user", f":{PASSWORD}"), "NAME:PASSWORD"),
         (("--user", "alice:"), "password is empty"),
         (("--user", f"alice:{PASSWORD}", "--user", "alice:other"), "twice"),
@@ -698,18 +699,6 @@ def test_serve_where_somebody_else_does(io: str) -> None:
 )
 def test_serve_with_wrong_usage(options: tuple[str, ...]) -> None:
     assert run("serve", *options).exit_code == 2
-
-
-@each_io
-def test_what_waits_for_the_disk_stalls_nobody(io: str) -> None:
-    """In the bindings that share a thread it gets one of its own."""
-    hook = in_thread(threading.get_ident, io)
-    runners: dict[str, Callable[[], int]] = {
-        "asyncio": lambda: asyncio.run(hook()),
-        "trio": lambda: int(trio.run(hook)),
-        "blocking": hook,
-    }
-    assert (runners[io]() == threading.get_ident()) == (io == "blocking")
 
 
 # ---- serve: a program of its own ----
@@ -807,7 +796,7 @@ def test_serve_says_who_it_is_and_how_much_it_takes() -> None:
         with program.connect() as client:
             assert client.capabilities.name == "mail.local.example"
             assert client.capabilities.words("SIZE") == ("70000",)
-            assert client.capabilities.words("AUTH") == ("NTLM",)
+            assert client.capabilities.words("AUTH") == ("SCRAM-SHA-256", "SCRAM-SHA-1", "NTLM")
             assert "STARTTLS" not in client.capabilities
         assert program.end() == 0
 
@@ -816,7 +805,13 @@ def test_serve_without_a_limit_of_size_and_with_cleartext_mechanisms() -> None:
     with serving(*USER, "--max-size", 0, "--allow-cleartext-auth") as program:
         with program.connect() as client:
             assert client.capabilities.words("SIZE") == ("0",)
-            assert client.capabilities.words("AUTH") == ("PLAIN", "LOGIN", "NTLM")
+            assert client.capabilities.words("AUTH") == (
+                "SCRAM-SHA-256",
+                "SCRAM-SHA-1",
+                "PLAIN",
+                "LOGIN",
+                "NTLM",
+            )
         assert program.end() == 0
 
 
@@ -890,13 +885,13 @@ def test_probe(server: Peer) -> None:
     report = probed(server.url, "--ca", server.ca)
     assert report["error"] is None
     assert report["greeting"] == "220 mail.local.example ESMTP ready"
-    assert report["clear"]["mechanisms"] == ["NTLM"]
+    assert report["clear"]["mechanisms"] == ["SCRAM-SHA-256", "SCRAM-SHA-1", "NTLM"]
     assert "STARTTLS" in report["clear"]["extensions"]
     assert report["tls"]["version"] == "TLSv1.3"
     assert report["tls"]["verified"] is True
-    assert report["inside_tls"]["mechanisms"] == ["PLAIN", "LOGIN", "NTLM"]
+    assert report["inside_tls"]["mechanisms"] == ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "NTLM"]
     assert report["mail_without_authentication"].startswith("530 ")
-    assert report["mechanism_for_password"] == "PLAIN"
+    assert report["mechanism_for_password"] == "SCRAM-SHA-256"
     assert [row["demand"] for row in report["rows"] if row["met"] is not True] == []
     assert len(report["rows"]) == 10
     assert server.handler.taken == []
@@ -906,9 +901,9 @@ def test_probe_for_people(server: Peer) -> None:
     result = run("probe", server.url, "--ca", server.ca)
     assert result.exit_code == 0
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    assert "Offered in clear; mechanisms: NTLM" in lines
-    assert "Offered inside TLS; mechanisms: PLAIN LOGIN NTLM" in lines
-    assert "Mechanism for a password: PLAIN" in lines
+    assert "Offered in clear; mechanisms: SCRAM-SHA-256 SCRAM-SHA-1 NTLM" in lines
+    assert "Offered inside TLS; mechanisms: SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN NTLM" in lines
+    assert "Mechanism for a password: SCRAM-SHA-256" in lines
     assert "yes [MS-OXSMTP] 3.2 row 4.3 authentication required for MAIL" in lines
 
 
@@ -925,7 +920,7 @@ def test_probe_of_an_open_server_in_clear(tmp_path: Path, authority: trustme.CA)
         report = probed(server.url)
     missing = [row["demand"] for row in report["rows"] if row["met"] is False]
     assert missing == ["authentication required for MAIL", "STARTTLS", "AUTH LOGIN"]
-    assert report["mechanism_for_password"] == "NTLM"
+    assert report["mechanism_for_password"] == "SCRAM-SHA-256"
     assert report["mail_without_authentication"].startswith("250 ")
 
 

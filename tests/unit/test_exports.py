@@ -148,6 +148,7 @@ EHLO = [
     "__version__",
     "envelope",
     "nt_hash",
+    "parse_users",
     "recipient",
 ]
 FLOWS = [

@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:
     raise SystemExit(f"ehlo: the command line needs {error.name}: pip install 'ehlo[cli]'") from None
 
 import ehlo
-from ehlo_io.cli import demo, probe, serve, submit
+from ehlo_io.cli import demo, passwd, probe, serve, submit
 
 __all__ = ["main"]
 
@@ -23,5 +23,5 @@ def main() -> None:
     """SMTP message submission: serve it, use it, look at it."""
 
 
-for _command in (demo.demo, serve.serve, submit.submit, probe.probe):
+for _command in (demo.demo, serve.serve, submit.submit, probe.probe, passwd.passwd):
     main.add_command(_command)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from ehlo_io._tls import server_context
+from ehlo_io._tls import ask_for_certificates, server_context
 from ehlo_io.cli.common import reason
 from ehlo_io.cli.exits import Failure
 
@@ -29,7 +29,7 @@ class SelfSigned:
         return context
 
 
-def self_signed(hostname: str | None) -> SelfSigned:
+def self_signed(hostname: str | None, client_authorities: Path | None = None) -> SelfSigned:
     """A certificate for this machine's loopback addresses and `hostname`, under its own authority."""
     import trustme  # noqa: PLC0415 (slow to import, and seldom needed)
 
@@ -40,15 +40,22 @@ def self_signed(hostname: str | None) -> SelfSigned:
     except ValueError:
         raise Failure("no certificate can be made for the host name") from None
     with certificate.private_key_and_cert_chain_pem.tempfile() as path:
-        return SelfSigned(server_context(path), authority.cert_pem.bytes())
+        context = from_files(Path(path), None, client_authorities)
+    return SelfSigned(context, authority.cert_pem.bytes())
 
 
-def from_files(certificate: Path, key: Path | None) -> ssl.SSLContext:
-    """Raises Failure for files that hold no certificate and its key."""
+def from_files(certificate: Path, key: Path | None, client_authorities: Path | None) -> ssl.SSLContext:
+    """Raises Failure for files that hold no certificate and its key, or no authorities."""
     try:
-        return server_context(str(certificate), None if key is None else str(key))
+        context = server_context(str(certificate), None if key is None else str(key))
     except OSError as error:
         raise Failure(f"the certificate in {certificate} cannot be used: {reason(error)}") from None
+    if client_authorities is not None:
+        try:
+            ask_for_certificates(context, str(client_authorities))
+        except OSError as error:
+            raise Failure(f"no certificate can be read from {client_authorities}: {reason(error)}") from None
+    return context
 
 
 def write_authority(path: Path, authority: bytes) -> None:

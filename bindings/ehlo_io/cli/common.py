@@ -51,15 +51,18 @@ def transcript_option(command: F) -> F:
     )(command)
 
 
-def trust(ca: Path | None) -> ssl.SSLContext:
-    """A client's context that trusts the authorities in a file, or those of the system."""
-    if ca is None:
-        return client_context()
+def trust(ca: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """A client's context that trusts the authorities in a file, or those of the system, and shows a
+    certificate of its own, where there is one."""
     try:
-        context = ssl.create_default_context(cafile=ca)
+        context = client_context(None if ca is None else str(ca))
     except OSError as error:
         raise Failure(f"no certificate can be read from {ca}: {reason(error)}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate is not None:
+        try:
+            context.load_cert_chain(certificate, key)
+        except OSError as error:
+            raise Failure(f"the certificate in {certificate} cannot be used: {reason(error)}") from None
     return context
 
 

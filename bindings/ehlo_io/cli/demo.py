@@ -89,7 +89,7 @@ def _show(record: ehlo.WireRecord) -> None:
 
 def _submit(witness: Witness, io: str) -> ehlo.SubmissionResult:
     made = self_signed(_HOSTNAME)
-    handler = handler_of(witness, ehlo.UserStore({_USER: _PASSWORD}), io)
+    handler = handler_of(witness, ehlo.UserStore({_USER: _PASSWORD}))
     server = ServeOptions(tls=made.context, hostname=_HOSTNAME)
     client = ConnectOptions(
         auth=ehlo.Password(_USER, _PASSWORD),

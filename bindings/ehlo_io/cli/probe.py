@@ -193,6 +193,8 @@ def mechanism_for_password(findings: Findings) -> str | None:
             answer: object = None
             if isinstance(action, flows.StartTLS):
                 answer = findings.tls
+            elif isinstance(action, flows.Ask):
+                answer = action.question()
             elif isinstance(action, flows.Exchange) and action.data.startswith(b"AUTH "):
                 return action.data.split()[1].decode()
             elif isinstance(action, flows.Exchange | flows.Receive):

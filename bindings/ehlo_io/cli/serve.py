@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import queue
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final, Protocol
@@ -29,7 +31,9 @@ from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.urls import is_host
 
-PRESETS: Final = MappingProxyType({"oxsmtp-2008": ehlo.OXSMTP_2008, "open-test": ehlo.OPEN_TEST})
+PRESETS: Final = MappingProxyType(
+    {"oxsmtp-2008": ehlo.OXSMTP_2008, "exchange": ehlo.EXCHANGE, "open-test": ehlo.OPEN_TEST}
+)
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -47,6 +51,11 @@ class Arguments:
     write_ca: Path | None
     implicit_tls: bool
     user: tuple[str, ...] = attrs.field(repr=False)
+    users_file: Path | None
+    mechanisms: tuple[str, ...]
+    client_ca: Path | None
+    keytab: Path | None
+    allow_ntlmv1: bool
     no_require_auth: bool
     allow_cleartext_auth: bool
     max_size: int | None
@@ -68,6 +77,13 @@ class Arguments:
 @click.option("--write-ca", type=click.Path(dir_okay=False, path_type=Path), help="Who vouches for it.")
 @click.option("--implicit-tls", is_flag=True, help="TLS from the first octet, without STARTTLS.")
 @click.option("--user", multiple=True, metavar="NAME:PASSWORD", help="An account.  [repeatable]")
+@click.option("--users-file", type=File(), metavar="FILE", help="Accounts: lines that `ehlo passwd` makes.")
+@click.option(
+    "--mechanisms", multiple=True, metavar="NAME[,...]", help="Only these, in this order.  [repeatable]"
+)
+@click.option("--client-ca", type=File(), metavar="FILE", help="Whose client certificates count (EXTERNAL).")
+@click.option("--keytab", type=File(), metavar="FILE", help="The key for Kerberos tickets (GSSAPI).")
+@click.option("--allow-ntlmv1", is_flag=True, help="Take what old NTLM clients send, and others can break.")
 @click.option("--no-require-auth", is_flag=True, help="Take mail from anybody.")
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
@@ -91,10 +107,16 @@ def _serve(arguments: Arguments) -> None:
     hostname = arguments.hostname or socket.gethostname()
     storage = _storage(arguments.maildir, hostname)
     policy = _policy(arguments)
-    users = accounts(arguments.user)
+    users = accounts(arguments.user, arguments.users_file)
     if users is None and policy.require_auth:
-        raise Failure("authentication is required and there is no --user (see --no-require-auth)")
-    options = ServeOptions(hostname=hostname, implicit_tls=arguments.implicit_tls, policy=policy)
+        raise Failure("authentication is required and there are no accounts (see --user, --no-require-auth)")
+    options = ServeOptions(
+        hostname=hostname,
+        implicit_tls=arguments.implicit_tls,
+        policy=policy,
+        mechanisms=names(arguments.mechanisms) or None,
+        allow_ntlmv1=arguments.allow_ntlmv1,
+    )
     _add_tls(options, arguments)
     if arguments.max_size is not None:
         options["limits"] = ehlo.Limits(message_size=arguments.max_size or None)
@@ -102,7 +124,7 @@ def _serve(arguments: Arguments) -> None:
         options["trace"] = trace_to_stderr
     if not policy.require_auth and not _is_loopback(arguments.host):
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
-    handler = handler_of(storage, users, arguments.io)
+    handler = handler_of(storage, users, arguments.keytab)
     try:
         RUNNERS[arguments.io](handler, arguments.host, arguments.port, options)
     except ehlo.LocalProtocolError as error:
@@ -124,9 +146,16 @@ def _policy(arguments: Arguments) -> ehlo.SubmissionPolicy:
     return policy
 
 
-def accounts(given: tuple[str, ...]) -> ehlo.UserStore | None:
-    """The accounts of NAME:PASSWORD arguments; None for none. No failure repeats an argument."""
-    users: dict[str, str] = {}
+def accounts(given: tuple[str, ...], file: Path | None) -> ehlo.UserStore | None:
+    """The accounts of NAME:PASSWORD arguments and of a file; None for none. No failure repeats a secret."""
+    users: dict[str, str | list[ehlo.StoredSecret]] = {}
+    if file is not None:
+        try:
+            users |= ehlo.parse_users(file.read_text("utf-8"))
+        except OSError as error:
+            raise Failure(f"{file}: {reason(error)}") from None
+        except ValueError as error:
+            raise Failure(f"{file}: {'not UTF-8' if isinstance(error, UnicodeError) else error}") from None
     for text in given:
         name, colon, password = text.partition(":")
         if not colon or not name:
@@ -140,6 +169,11 @@ def accounts(given: tuple[str, ...]) -> ehlo.UserStore | None:
         raise Failure(f"--user: {error}") from None
 
 
+def names(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Each name of arguments that may be lists."""
+    return tuple(name for text in given for name in text.replace(",", " ").split())
+
+
 def _add_tls(options: ServeOptions, arguments: Arguments) -> None:
     if arguments.self_signed and arguments.tls_cert is not None:
         raise Failure("--self-signed and --tls-cert exclude each other")
@@ -148,12 +182,12 @@ def _add_tls(options: ServeOptions, arguments: Arguments) -> None:
     if arguments.tls_key is not None and arguments.tls_cert is None:
         raise Failure("--tls-key needs --tls-cert")
     if arguments.self_signed:
-        made = self_signed(arguments.hostname)
+        made = self_signed(arguments.hostname, arguments.client_ca)
         options["tls"] = made.context
         if arguments.write_ca is not None:
             write_authority(arguments.write_ca, made.authority)
     elif arguments.tls_cert is not None:
-        options["tls"] = from_files(arguments.tls_cert, arguments.tls_key)
+        options["tls"] = from_files(arguments.tls_cert, arguments.tls_key, arguments.client_ca)
     elif arguments.implicit_tls:
         raise Failure("--implicit-tls needs --tls-cert or --self-signed")
 
@@ -214,19 +248,33 @@ def _storage(maildir: Path | None, hostname: str) -> Storage:
         raise Failure(f"no Maildir in {maildir}: {reason(error)}") from None
 
 
-def handler_of(storage: Storage, users: ehlo.UserStore | None, io: str) -> object:
+def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | None = None) -> object:
     """The hooks of both; what waits for the disk runs where it stalls nobody else."""
     handler = SimpleNamespace(
         on_data=storage.on_data,
         on_body=storage.on_body,
-        on_message=in_thread(storage.on_message, io),
+        on_message=storage.on_message,
         on_reset=storage.on_reset,
         on_auth_refused=log_refusal,
+        in_thread={"on_message"},
     )
     if users is not None:
         handler.on_auth_password = users.on_auth_password
         handler.on_auth_secret = users.on_auth_secret
+        handler.on_auth_external = users.on_auth_external
+        handler.auth_secrets = users.auth_secrets
+        handler.auth_iterations = users.auth_iterations
+        handler.in_thread |= users.in_thread
+        if keytab is not None:
+            os.environ["KRB5_KTNAME"] = str(keytab)
+            handler.on_auth_kerberos = partial(_owner, users)
     return handler
+
+
+def _owner(users: ehlo.UserStore, session: ehlo.Session, principal: str) -> str | None:
+    """The user of a principal: by its whole name, or by what stands before the realm."""
+    short = principal.rpartition("@")[0]
+    return next((name for name in (principal, short) if name in users), None)
 
 
 def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) -> None:
@@ -234,24 +282,6 @@ def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) 
     LOGGER.warning(
         "AUTH %s refused (session with %s, failure %d): %s", mechanism, session.peer, failures, why
     )
-
-
-def in_thread(function: Callable[..., Any], io: str) -> Callable[..., Any]:
-    """`function` as a hook that does not block an event loop."""
-    if io == "blocking":
-        return function
-    if io == "asyncio":
-
-        async def with_asyncio(*arguments: object) -> Any:
-            return await asyncio.to_thread(function, *arguments)
-
-        return with_asyncio
-    import trio  # noqa: PLC0415 (needed here only)
-
-    async def with_trio(*arguments: object) -> Any:
-        return await trio.to_thread.run_sync(function, *arguments)
-
-    return with_trio
 
 
 # ---- running until a signal ----

@@ -36,7 +36,11 @@ class Arguments:
     to: tuple[str, ...]
     file: str
     password_file: Path | None
+    token_file: Path | None
     auth: tuple[str, ...]
+    client_cert: Path | None
+    client_key: Path | None
+    allow_ntlmv1: bool
     tls: str | None
     ca: Path | None
     allow_cleartext_auth: bool
@@ -56,7 +60,11 @@ class Arguments:
 @click.option("--from", "sender", required=True, metavar="ADDRESS", help="The sender; <> for none.")
 @click.option("--to", required=True, multiple=True, metavar="ADDRESS[,...]", help="[repeatable]")
 @click.option("--password-file", type=File(), help="The password is its first line.")
+@click.option("--token-file", type=File(), help="An OAuth token is its first line.")
 @click.option("--auth", multiple=True, metavar="MECHANISM", help="Only this one.  [repeatable]")
+@click.option("--client-cert", type=File(), metavar="FILE", help="A client certificate, PEM (EXTERNAL).")
+@click.option("--client-key", type=File(), metavar="FILE", help="Its key, where that is elsewhere.")
+@click.option("--allow-ntlmv1", is_flag=True, help="Answer old NTLM servers in a form that others can break.")
 @click.option(
     "--tls",
     type=click.Choice([mode.value for mode in ehlo.TlsMode]),
@@ -77,7 +85,8 @@ def submit(context: click.Context, /, **given: Any) -> None:
     """Submit FILE, or the standard input, as one message.
 
     The password for USER is the first line of --password-file, or the value of EHLO_PASSWORD, or asked
-    for on a terminal.
+    for on a terminal. --auth EXTERNAL, GSSAPI and GSS-SPNEGO do without one, and --auth ANONYMOUS without
+    a USER, too.
 
     Exit status: 0 accepted for all, 65 bad data, 67 recipient refused, 69 unavailable, 75 temporary,
     76 protocol error, 77 authentication refused; 2 wrong usage.
@@ -157,14 +166,15 @@ def _message(arguments: Arguments) -> Iterator[IO[bytes]]:
 def _connect_options(arguments: Arguments) -> ConnectOptions:
     url = arguments.server
     tls = ehlo.TlsMode(arguments.tls) if arguments.tls else url.tls
-    if arguments.auth and url.username is None:
-        raise click.UsageError("--auth needs the user's name in the URL of --server")
+    if arguments.client_key is not None and arguments.client_cert is None:
+        raise click.UsageError("--client-key needs --client-cert")
     options = ConnectOptions(
         tls=tls,
-        context=trust(arguments.ca),
-        auth=None if url.username is None else ehlo.Password(url.username, _password(arguments, url)),
+        context=trust(arguments.ca, arguments.client_cert, arguments.client_key),
+        auth=_credentials(arguments, url),
         mechanisms=arguments.auth or None,
         allow_cleartext_auth=arguments.allow_cleartext_auth,
+        allow_ntlmv1=arguments.allow_ntlmv1,
         pipelining=not arguments.no_pipelining,
     )
     if arguments.transcript:
@@ -172,24 +182,50 @@ def _connect_options(arguments: Arguments) -> ConnectOptions:
     return options
 
 
+def _credentials(arguments: Arguments, url: ServerUrl) -> ehlo.Credentials | None:
+    """What --auth, the files and the user in the URL come to."""
+    wanted = {name.upper() for name in arguments.auth}
+    user = url.username or ""
+    if wanted and wanted <= {"EXTERNAL"}:
+        return ehlo.External(user)
+    if wanted and wanted <= {"ANONYMOUS"}:
+        return ehlo.Anonymous(user)
+    if wanted and wanted <= {"GSSAPI", "GSS-SPNEGO"}:
+        return ehlo.Kerberos(user, _given_password(arguments) or None)
+    if url.username is None:
+        if wanted or arguments.token_file is not None:
+            raise click.UsageError("authentication needs the user's name in the URL of --server")
+        return None
+    if arguments.token_file is not None:
+        return ehlo.Token(user, first_line(arguments.token_file))
+    return ehlo.Password(user, _password(arguments, url))
+
+
 def _password(arguments: Arguments, url: ServerUrl) -> str:
-    if arguments.password_file is not None:
-        try:
-            with arguments.password_file.open(encoding="utf-8", newline="\n") as file:
-                password = file.readline().rstrip("\r\n")
-        except OSError as error:
-            raise Failure(f"{arguments.password_file}: {reason(error)}") from None
-        except UnicodeDecodeError:
-            raise Failure(f"{arguments.password_file}: not UTF-8") from None
-    else:
-        password = os.environ.get(PASSWORD_VARIABLE, "")
-        if not password and sys.stdin.isatty():
-            password = click.prompt(
-                f"Password for {printable(url.username or '')} at {url}", hide_input=True, err=True
-            )
+    password = _given_password(arguments)
+    if not password and arguments.password_file is None and sys.stdin.isatty():
+        password = click.prompt(
+            f"Password for {printable(url.username or '')} at {url}", hide_input=True, err=True
+        )
     if not password:
         raise Failure(f"no password: use --password-file or {PASSWORD_VARIABLE}", Exit.AUTHENTICATION)
     return password
+
+
+def _given_password(arguments: Arguments) -> str:
+    if arguments.password_file is not None:
+        return first_line(arguments.password_file)
+    return os.environ.get(PASSWORD_VARIABLE, "")
+
+
+def first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            return file.readline().rstrip("\r\n")
+    except OSError as error:
+        raise Failure(f"{path}: {reason(error)}") from None
+    except UnicodeDecodeError:
+        raise Failure(f"{path}: not UTF-8") from None
 
 
 # ---- what became of it ----

@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         ScramSha256PlusServer,
         ScramSha256Server,
     )
-    from ehlo.sasl.store import UserStore
+    from ehlo.sasl.store import UserStore, parse_users
     from ehlo.sasl.stored import StoredSecret
 
 __all__ = [
@@ -156,6 +156,7 @@ __all__ = [
     "make_client",
     "needs_tls",
     "nt_hash",
+    "parse_users",
     "proved",
     "saslprep",
     "standard_mechanisms",
@@ -221,7 +222,7 @@ __getattr__, __dir__ = lazily(
             ScramSha1PlusServer ScramSha1Server ScramSha256PlusServer ScramSha256Server
         """,
         "ehlo.sasl.store": """
-            UserStore
+            UserStore parse_users
         """,
         "ehlo.sasl.stored": """
             StoredSecret

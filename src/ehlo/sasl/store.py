@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ehlo._errors import LocalProtocolError
 from ehlo.sasl._base import SecretKind
@@ -23,7 +23,7 @@ _NOBODY: Final[_Account] = {}
 class UserStore:
     """Answers the needs of server mechanisms from a mapping of names to passwords, or to other forms.
 
-    Meant as a base of a server's handler: `session` is not looked at. Names are `name`,
+    Meant as a base of a server's handler. Names are `name`,
     `name@domain` or `DOMAIN\\name` and compare without regard to case, as NTLM demands; the identity
     of a session holds the name as the client wrote it. NTLM finds `DOMAIN\\name` first and then
     plain `name`, because clients put whatever they like in place of the domain.
@@ -51,27 +51,6 @@ class UserStore:
         # What a look-up has to do for some user it does for all: none shall be told by the time it takes.
         self._checks: set[SecretKind] = {_checked(account) for account in accounts} | {SecretKind.PASSWORD}
 
-    @classmethod
-    def parse(cls, text: str) -> UserStore:
-        """Of a file's lines `name:secret`, as `StoredSecret.parse` reads secrets; a name may come again
-        with another form. Empty lines and those that begin with `#` are passed over.
-
-        Raises ValueError, with the number of the line and nothing of what is in it.
-        """
-        users: dict[str, list[StoredSecret]] = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip() or line.startswith("#"):
-                continue
-            name, colon, secret = line.partition(":")
-            try:
-                stored = StoredSecret.parse(secret)
-                if not colon or any(stored.kind is other.kind for other in users.get(name, ())):
-                    raise LocalProtocolError("not NAME:SECRET, or the same form of the same user again")
-            except LocalProtocolError as error:
-                raise ValueError(f"line {number}: {error}") from None
-            users.setdefault(name, []).append(stored)
-        return cls(users)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self._accounts)} users>"
 
@@ -87,6 +66,14 @@ class UserStore:
     def in_thread(self) -> frozenset[str]:
         """To find out whether a password fits SCRAM keys takes thousands of hashes."""
         return frozenset({"on_auth_password"} if self._checks & HASH_OF.keys() else ())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and _key(name) in self._accounts
+
+    def on_auth_external(self, session: Any, authzid: str) -> str | None:
+        """The first name in the client's certificate (`session.tls.peer_names`) that is a user's."""
+        names: tuple[str, ...] = () if session.tls is None else session.tls.peer_names
+        return next((name for name in names if name in self), None)
 
     def on_auth_password(self, session: object, username: str, password: str, authzid: str) -> bool:
         account = self._accounts.get(_key(username) or "")
@@ -118,6 +105,27 @@ class UserStore:
             return nt_hash(stored.value)
         # SCRAM makes its keys of a password itself.
         return stored.value
+
+
+def parse_users(text: str) -> dict[str, list[StoredSecret]]:
+    """The users of a file, for `UserStore`: lines `name:secret` with secrets as `StoredSecret.parse` reads
+    them; a name may come again with another form. Empty lines and those that begin with `#` are passed over.
+
+    Raises ValueError, with the number of the line and nothing of what is in it.
+    """
+    users: dict[str, list[StoredSecret]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, secret = line.partition(":")
+        try:
+            stored = StoredSecret.parse(secret)
+            if not colon or any(stored.kind is other.kind for other in users.get(name, ())):
+                raise LocalProtocolError("not NAME:SECRET, or the same form of the same user again")
+        except LocalProtocolError as error:
+            raise ValueError(f"line {number}: {error}") from None
+        users.setdefault(name, []).append(stored)
+    return users
 
 
 def _key(name: str) -> str | None:

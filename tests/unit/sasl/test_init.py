@@ -80,6 +80,7 @@ def test_the_public_names() -> None:
         "make_client",
         "needs_tls",
         "nt_hash",
+        "parse_users",
         "proved",
         "saslprep",
         "standard_mechanisms",

@@ -2,11 +2,23 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ehlo.sasl import SHA_1, SHA_256, ScramKeys, SecretKind, StoredSecret, UserStore, nt_hash, store
+from ehlo import TLSInfo
+from ehlo.sasl import (
+    SHA_1,
+    SHA_256,
+    ScramKeys,
+    SecretKind,
+    StoredSecret,
+    UserStore,
+    nt_hash,
+    parse_users,
+    store,
+)
 from ehlo.sasl.scram.keys import Hash
 
 USERS = UserStore({"alice": "secret", "DOM\\bob": "hunter2", "carol@corp.example": "\u00aa", "bob": "other"})
@@ -176,12 +188,12 @@ alice:{NTLM}878d8014606cda29677a44efa1353fc7
 
 
 def test_a_file() -> None:
-    users = UserStore.parse(FILE)
+    users = UserStore(parse_users(FILE))
     assert repr(users) == "<UserStore of 3 users>"
     assert users.on_auth_password(None, "alice", "secret", "")
     assert users.on_auth_password(None, "dom\\bob", "hun:ter2", "")
     assert users.on_auth_password(None, "carol", "secret", "")
-    assert UserStore.parse("").auth_secrets == frozenset()
+    assert parse_users("") == {}
 
 
 @pytest.mark.parametrize(
@@ -196,16 +208,32 @@ def test_a_file() -> None:
 )
 def test_a_bad_file(text: str, line: int) -> None:
     with pytest.raises(ValueError, match=f"line {line}: ") as caught:
-        UserStore.parse(text)
+        parse_users(text)
     assert "s3cret" not in str(caught.value)
 
 
 def test_names_in_a_file() -> None:
     for text in (":x", "alice:x\nAlice:y"):
         with pytest.raises(ValueError, match="user name"):
-            UserStore.parse(text)
+            UserStore(parse_users(text))
 
 
 def test_users_without_a_secret() -> None:
     with pytest.raises(ValueError, match="no secret"):
         UserStore({"alice": []})
+
+
+def test_whose_certificate_it_is() -> None:
+    users = UserStore({"carol": "x", "dave@example.net": "x"})
+    for names, user in (
+        (("carol",), "carol"),
+        (("www.example.net", "Dave@Example.NET", "carol"), "Dave@Example.NET"),
+        (("nobody",), None),
+        ((), None),
+    ):
+        tls = TLSInfo(version="TLSv1.3", cipher="X", peer_names=names)
+        assert users.on_auth_external(SimpleNamespace(tls=tls), "") == user
+    assert users.on_auth_external(SimpleNamespace(tls=None), "") is None
+    assert "CAROL" in users
+    assert "nobody" not in users
+    assert 5 not in users
