@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 from tests.bindings.faces import HOSTNAME, Certificates
 from tests.bindings.handlers import SENDER
+from tests.bindings.programs import Peer, peer
 
 from ehlo_io import client_context, server_context
 
@@ -35,3 +37,16 @@ def _pem(authority: trustme.CA, name: str, path: Path) -> str:
     certificate = authority.issue_cert(name)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(path))
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Vouches for the server that the program talks to."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def server(tmp_path: Path, authority: trustme.CA) -> Iterator[Peer]:
+    """A server in this process for one test."""
+    with peer(tmp_path, authority) as running:
+        yield running

@@ -122,6 +122,8 @@ def parse_users(text: str) -> dict[str, list[StoredSecret]]:
             stored = StoredSecret.parse(secret)
             if not colon or any(stored.kind is other.kind for other in users.get(name, ())):
                 raise LocalProtocolError("not NAME:SECRET, or the same form of the same user again")
+            if _key(name) is None:
+                raise LocalProtocolError("the user name is empty, or not text")
         except LocalProtocolError as error:
             raise ValueError(f"line {number}: {error}") from None
         users.setdefault(name, []).append(stored)
