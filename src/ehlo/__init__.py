@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo._commands import (
         Auth,
+        Bdat,
         Command,
         Data,
         Ehlo,
@@ -174,11 +175,11 @@ if TYPE_CHECKING:
         EnhancedCode,
         ReplyClass,
     )
-    from ehlo.wire.dot import (
-        Newlines,
-    )
     from ehlo.wire.reply import (
         Reply,
+    )
+    from ehlo.wire.text import (
+        Newlines,
     )
 
 __all__ = [
@@ -204,6 +205,7 @@ __all__ = [
     "AuthenticationFailed",
     "Authorize",
     "BareNewlines",
+    "Bdat",
     "Body",
     "BodyChunk",
     "BodyStarted",
@@ -321,7 +323,8 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "ehlo._commands": """
-            Auth Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb Vrfy
+            Auth Bdat Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb
+            Vrfy
         """,
         "ehlo._errors": """
             AuthCause AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
@@ -377,11 +380,11 @@ __getattr__, __dir__ = lazily(
         "ehlo.wire.codes": """
             EnhancedCode ReplyClass
         """,
-        "ehlo.wire.dot": """
-            Newlines
-        """,
         "ehlo.wire.reply": """
             Reply
+        """,
+        "ehlo.wire.text": """
+            Newlines
         """,
     },
 )

@@ -28,7 +28,7 @@ class Verb(Enum):
     HANDSHAKE = "handshake"
     """The TLS handshake: SUCCESS when it ended well."""
     END_OF_DATA = "end of data"
-    """CRLF.CRLF: answered by the final reply."""
+    """CRLF.CRLF, or the last chunk: answered by the final reply."""
     EHLO = "EHLO"
     HELO = "HELO"
     STARTTLS = "STARTTLS"
@@ -36,6 +36,8 @@ class Verb(Enum):
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
+    BDAT = "BDAT"
+    """A chunk that is not the last."""
     RSET = "RSET"
     NOOP = "NOOP"
     VRFY = "VRFY"
@@ -97,6 +99,19 @@ class Data(Value):
 
 
 @attrs.frozen(repr=False, eq=False)
+class Bdat(Value):
+    """A chunk of so many octets, which follow the command. `send_chunk` sends both."""
+
+    size: int
+    last: bool = False
+
+    @property
+    def verb(self) -> Verb:
+        """The last chunk ends the data and gets the final reply."""
+        return Verb.END_OF_DATA if self.last else Verb.BDAT
+
+
+@attrs.frozen(repr=False, eq=False)
 class EndOfData(Value):
     verb: ClassVar[Verb] = Verb.END_OF_DATA
 
@@ -135,7 +150,21 @@ class Quit(Value):
 
 
 Command: TypeAlias = (
-    Ehlo | Helo | StartTls | Auth | Mail | Rcpt | Data | EndOfData | Rset | Noop | Vrfy | Expn | Help | Quit
+    Ehlo
+    | Helo
+    | StartTls
+    | Auth
+    | Mail
+    | Rcpt
+    | Data
+    | Bdat
+    | EndOfData
+    | Rset
+    | Noop
+    | Vrfy
+    | Expn
+    | Help
+    | Quit
 )
 
 
@@ -218,8 +247,8 @@ def _write_help(command: Help, _: Writable) -> bytes:
     return render("HELP", command.topic) if command.topic else b"HELP\r\n"
 
 
-def _write_end_of_data(_: EndOfData, __: Writable) -> bytes:
-    raise LocalProtocolError("the end of the data is sent by end_body")
+def _write_data(_: EndOfData | Bdat, __: Writable) -> bytes:
+    raise LocalProtocolError("message octets are sent by send_body and end_body, or by send_chunk")
 
 
 def _fixed(verb: Verb) -> Callable[[Any, Writable], bytes]:
@@ -237,6 +266,7 @@ _WRITERS: Final[dict[Verb, Callable[[Any, Writable], bytes]]] = {
     Verb.VRFY: _write_text,
     Verb.EXPN: _write_text,
     Verb.HELP: _write_help,
-    Verb.END_OF_DATA: _write_end_of_data,
+    Verb.BDAT: _write_data,
+    Verb.END_OF_DATA: _write_data,
     **{verb: _fixed(verb) for verb in (Verb.STARTTLS, Verb.DATA, Verb.RSET, Verb.NOOP, Verb.QUIT)},
 }

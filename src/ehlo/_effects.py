@@ -10,6 +10,7 @@ from ehlo._events import BodyStarted, HelloReceived, MailReceived, MessageReceiv
 from ehlo._patience import Patience
 from ehlo._server_config import ServerConfig
 from ehlo._transaction import Transaction
+from ehlo.wire.dot import DotDecoder
 
 
 class Changeable(Protocol):
@@ -36,7 +37,7 @@ def _added(conn: Changeable, event: RcptReceived) -> None:
 
 
 def _body_follows(conn: Changeable, _: BodyStarted) -> None:
-    conn.transaction.start_body(conn.config)
+    conn.transaction.start_body(conn.config, DotDecoder())
 
 
 def _took_message(conn: Changeable, _: MessageReceived) -> None:

@@ -164,6 +164,9 @@ def _rcpt(facts: Facts, argument: bytes) -> Intake:
 def _data(facts: Facts, argument: bytes) -> Intake:
     if argument:
         return replies.NO_ARGUMENT
+    if facts.transaction.binary:
+        # [RFC3030-3c] the dots of DATA are for lines, and there may be none.
+        return replies.USE_BDAT
     return BodyStarted(facts.transaction.envelope), replies.DATA_GO
 
 
@@ -212,15 +215,6 @@ INTAKE: Final[dict[Verb, Callable[[Facts, bytes], Intake]]] = {
     Verb.QUIT: _quit,
 }
 """Every command but AUTH, which is a dialogue of its own."""
-
-
-def chunk_size(argument: bytes, maximum: int | None) -> int | None:
-    """How many octets follow a BDAT; None when nobody can tell, or when they are too many to read."""
-    digits = argument.partition(b" ")[0]
-    if not digits.isdigit() or len(digits) > 20:
-        return None
-    size = int(digits)
-    return None if maximum is not None and size > maximum else size
 
 
 # A member of an enum bound to a name costs a third of one looked up in its class.
@@ -273,4 +267,4 @@ def take_plain(facts: Facts, verb: Verb, event: ServerEvent | None) -> ServerEve
         return None if transaction.accepted >= facts.config.limits.recipients else event
     if verb is _MAIL:
         return None if facts.patience.idled() else event
-    return BodyStarted(transaction.envelope)
+    return None if transaction.binary else BodyStarted(transaction.envelope)

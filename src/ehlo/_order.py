@@ -18,8 +18,10 @@ _BEFORE_TLS: Final = frozenset({Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb
 _NEED_AUTH: Final = frozenset({Verb.MAIL, Verb.VRFY, Verb.EXPN})
 
 # [RFC4409-7c] [RFC5321-F.6a] known, and never to be had on a submission service.
-# BDAT belongs to CHUNKING, which is not offered.
+# BDAT is one of them where CHUNKING is not offered.
 _UNIMPLEMENTED: Final = frozenset({b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML", b"BURL", b"BDAT"})
+
+_MORE_OF_BODY: Final = frozenset({State.CHUNK, State.VOID})
 
 
 class Facts(Protocol):
@@ -72,13 +74,26 @@ def _only_quit(facts: Facts) -> Reply:
 
 
 def _bad_sequence(facts: Facts, verb: Verb) -> Reply:
-    if facts.state is State.HELLO:
+    state = facts.state
+    if state is State.HELLO:
         return replies.NEED_HELLO
     if verb is Verb.MAIL:
         return replies.NESTED_MAIL
-    if verb is Verb.DATA and facts.state is State.MAIL:
+    if verb is Verb.DATA and state is State.MAIL:
         # [RFC5321-3.3c] the two tell a client that pipelines what went wrong.
         return replies.NO_VALID_RECIPIENTS if facts.transaction.rcpt_seen else replies.NEED_RCPT
-    if verb in (Verb.RCPT, Verb.DATA):
+    if state in _MORE_OF_BODY:
+        return _after_chunk(state, verb)
+    if verb is Verb.BDAT and state is State.MAIL:
+        # [RFC3030-2l]
+        return replies.NEED_RCPT
+    if verb in (Verb.RCPT, Verb.DATA, Verb.BDAT):
         return replies.NEED_MAIL
     return replies.BAD_SEQUENCE
+
+
+def _after_chunk(state: State, verb: Verb) -> Reply:
+    if state is State.VOID and verb is not Verb.RCPT:
+        return replies.CHUNK_FAILED
+    # [RFC3030-2k]
+    return replies.USE_BDAT if verb is Verb.DATA else replies.BAD_SEQUENCE

@@ -46,6 +46,9 @@ BAD_PARAMETER: Final = Reply(501, "Bad parameter", "5.5.4")
 UNSUPPORTED_PARAMETER: Final = Reply(555, "Unsupported parameter", "5.5.4")
 TOO_MANY_RECIPIENTS: Final = Reply(452, "Too many recipients", "4.5.3")
 TOO_BIG: Final = Reply(552, "Message size exceeds limit", "5.3.4")
+BAD_CHUNK_WORD: Final = Reply(501, "Syntax: BDAT size [LAST]", "5.5.4")
+USE_BDAT: Final = Reply(503, "Use BDAT", "5.5.1")
+CHUNK_FAILED: Final = Reply(503, "A chunk failed, send RSET", "5.5.1")
 BAD_CHUNK: Final = Reply(421, "Bad chunk size, closing connection", "4.7.0")
 TOO_MANY_ERRORS: Final = Reply(421, "Too many errors", "4.7.0")
 TOO_MANY_COMMANDS: Final = Reply(421, "Too many commands without a message", "4.7.0")
@@ -73,6 +76,11 @@ LOCAL_ERROR: Final = Reply(451, "Local error in processing", "4.3.0")
 
 # [RFC2034-4a] no enhanced code on the greeting and on EHLO or HELO.
 _NO_ENHANCED: Final = frozenset({Verb.CONNECT, Verb.EHLO, Verb.HELO})
+
+
+def chunk_taken(size: int) -> Reply:
+    """[RFC3030-2f] the reply to a chunk that is not the last."""
+    return Reply(250, f"{size} octets received", "2.0.0")
 
 
 def with_enhanced(verb: Verb, reply: Reply) -> Reply:

@@ -9,7 +9,7 @@ import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo._limits import Limits
-from ehlo.extensions import STANDARD, Extension, OfferFacts, Param, parameter_specs
+from ehlo.extensions import CHUNKING, STANDARD, Extension, OfferFacts, Param, parameter_specs
 from ehlo.policy import OXSMTP_2008, SubmissionPolicy
 from ehlo.sasl import NO_CONTEXT, ServerContext, ServerMechanisms
 from ehlo.wire.address import AddressError, check_domain
@@ -47,6 +47,8 @@ class ServerConfig:
 
     mail_specs: dict[str, Param[Any]] = attrs.field(init=False, repr=False, eq=False)
     rcpt_specs: dict[str, Param[Any]] = attrs.field(init=False, repr=False, eq=False)
+    chunking: bool = attrs.field(init=False, repr=False, eq=False)
+    """BDAT is taken."""
     command_limit: int = attrs.field(init=False, repr=False, eq=False)
     """Octets of a command line that is not AUTH, CRLF included."""
     line_limit: int = attrs.field(init=False, repr=False, eq=False)
@@ -62,10 +64,16 @@ class ServerConfig:
 
     def __attrs_post_init__(self) -> None:
         extensions = self.extensions
+        keywords = {extension.keyword for extension in extensions}
+        for extension in extensions:
+            # [RFC3030-3a] [RFC6531-3.1d]
+            if not keywords.issuperset(extension.needs):
+                raise LocalProtocolError(f"{extension.keyword} needs {' and '.join(extension.needs)}")
         mail = sum(extension.mail_octets for extension in extensions)
         rcpt = sum(extension.rcpt_octets for extension in extensions)
         command = max(self.limits.command_line, _COMMAND_LINE + max(mail, rcpt))
         derived = {
+            "chunking": CHUNKING.keyword in keywords,
             "mail_specs": parameter_specs(param for extension in extensions for param in extension.mail),
             "rcpt_specs": parameter_specs(param for extension in extensions for param in extension.rcpt),
             "command_limit": command,

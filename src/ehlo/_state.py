@@ -41,6 +41,10 @@ class State(Enum):
     """At least one recipient is accepted."""
     BODY = "body"
     """After 354: octets are message data up to CRLF.CRLF."""
+    CHUNK = "chunk"
+    """A chunk was taken, and it was not the last."""
+    VOID = "void"
+    """A chunk failed: what the transaction holds is anybody's guess, and RSET is due [RFC3030-2i]."""
     CLOSED = "closed"
 
 
@@ -56,8 +60,11 @@ ALLOWED: Final[Mapping[State, frozenset[Verb]]] = {
     State.TLS: frozenset({Verb.HANDSHAKE}),
     # [RFC4954-4c] no AUTH and no STARTTLS inside a transaction; [RFC5321-4.1.4g] no MAIL.
     State.MAIL: _ALWAYS | {Verb.RCPT},
-    State.RCPT: _ALWAYS | {Verb.RCPT, Verb.DATA},
+    State.RCPT: _ALWAYS | {Verb.RCPT, Verb.DATA, Verb.BDAT, Verb.END_OF_DATA},
     State.BODY: frozenset({Verb.END_OF_DATA}),
+    # [RFC3030-2k] no DATA, and nothing else that would change the transaction.
+    State.CHUNK: _ALWAYS | {Verb.BDAT, Verb.END_OF_DATA},
+    State.VOID: _ALWAYS,
     State.CLOSED: frozenset(),
 }
 """Which verbs are in sequence; any other is 503."""
@@ -75,6 +82,14 @@ _IN_SESSION: Final = _ANYWHERE | {
     (Verb.RSET, _OK): State.READY,
     # [RFC2920-3.1d] a server may say 354 although it refused every recipient, or the sender.
     (Verb.DATA, _MORE): State.BODY,
+}
+
+# [RFC5321-4.1.1.4d] success or not, the transaction is over and MAIL may follow.
+_ENDED: Final = {(Verb.END_OF_DATA, reply_class): State.READY for reply_class in (_OK, _LATER, _NEVER)}
+_CHUNKS: Final = _ENDED | {
+    (Verb.BDAT, _OK): State.CHUNK,
+    (Verb.BDAT, _LATER): State.VOID,
+    (Verb.BDAT, _NEVER): State.VOID,
 }
 
 TRANSITIONS: Final[Mapping[State, Mapping[tuple[Verb, ReplyClass], State]]] = {
@@ -103,17 +118,14 @@ TRANSITIONS: Final[Mapping[State, Mapping[tuple[Verb, ReplyClass], State]]] = {
         (Verb.HANDSHAKE, _NEVER): State.CLOSED,
     },
     State.MAIL: _IN_SESSION | {(Verb.RCPT, _OK): State.RCPT},
-    State.RCPT: _IN_SESSION,
-    State.BODY: {
-        # [RFC5321-4.1.1.4d] success or not, the transaction is over and MAIL may follow.
-        (Verb.END_OF_DATA, _OK): State.READY,
-        (Verb.END_OF_DATA, _LATER): State.READY,
-        (Verb.END_OF_DATA, _NEVER): State.READY,
-    },
+    State.RCPT: _IN_SESSION | _CHUNKS,
+    State.BODY: _ENDED,
+    State.CHUNK: _ANYWHERE | {(Verb.RSET, _OK): State.READY} | _CHUNKS,
+    State.VOID: _ANYWHERE | {(Verb.RSET, _OK): State.READY},
     State.CLOSED: {},
 }
 
-IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.BODY})
+IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.BODY, State.CHUNK})
 """A sender was accepted and the transaction is not over."""
 
 

@@ -8,6 +8,7 @@ from ehlo._body import BodyReader
 from ehlo._events import Envelope, MailReceived, RcptReceived, Recipient
 from ehlo._server_config import ServerConfig
 from ehlo.extensions import NO_PARAMETERS, Body
+from ehlo.wire.text import Content
 
 
 class Transaction:
@@ -38,10 +39,20 @@ class Transaction:
         self._envelope = None
         self._recipients.append(Recipient(rcpt.forward_path, rcpt.parameters))
 
-    def start_body(self, config: ServerConfig) -> None:
+    @property
+    def declared(self) -> Body | None:
+        """What the sender says of the octets."""
         parameters = self._mail.parameters
-        declared = parameters is not NO_PARAMETERS and parameters.get(Body) is Body.EIGHT_BIT_MIME
-        self.body = BodyReader(config.limits, config.policy, declared_8bit=declared)
+        return None if parameters is NO_PARAMETERS else parameters.get(Body)
+
+    @property
+    def binary(self) -> bool:
+        return self.declared is Body.BINARY_MIME
+
+    def start_body(self, config: ServerConfig, content: Content) -> BodyReader:
+        """`content` reads the octets in the form in which they come."""
+        self.body = body = BodyReader(config.limits, config.policy, self.declared, content)
+        return body
 
 
 NO_TRANSACTION: Final = Transaction()

@@ -10,18 +10,16 @@ RemoteProtocolError, and the connection is over.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Final, NoReturn, TypeAlias
 
+from ehlo._caller import Caller
 from ehlo._commands import (
     Command,
-    EndOfData,
     Quit,
     Verb,
     Writable,
-    render_command,
 )
 from ehlo._errors import LocalProtocolError, RemoteProtocolError
 from ehlo._events import (
@@ -43,33 +41,23 @@ from ehlo._events import (
     TlsReady,
     Wait,
 )
-from ehlo._limits import DEFAULT, Limits
-from ehlo._state import AGREED, ALLOWED, State, advance
-from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note, trace_reply
+from ehlo._limits import Limits
+from ehlo._state import AGREED, State, advance
+from ehlo._transcript import trace_note, trace_reply
 from ehlo.extensions import (
-    AUTH,
-    NO_PARAMETERS,
+    CHUNKING,
     PIPELINING,
-    STANDARD,
-    STARTTLS,
-    Body,
     Capabilities,
-    Extension,
 )
-from ehlo.wire import base64
 from ehlo.wire.codes import CLOSING, ReplyClass
-from ehlo.wire.dot import DotEncoder, Newlines
-from ehlo.wire.reply import CHALLENGE, Reply, ReplyParser
-
-# [RFC2920-3.1b] these may stand anywhere in a group; all others end one.
-_MAY_BE_FOLLOWED: Final = frozenset({Verb.MAIL, Verb.RCPT, Verb.RSET, Verb.END_OF_DATA})
-# [RFC4954-4i] AUTH with its initial response is a command line like any other.
-_COMMAND_LINE: Final = 512
+from ehlo.wire.dot import DotEncoder
+from ehlo.wire.reply import CHALLENGE, Reply
 
 _Wait: TypeAlias = tuple[Wait, Callable[[Limits], float]]
 _ANY_REPLY: Final[_Wait] = (Wait.REPLY, attrgetter("command_timeout"))
 _REPLY_WAITS: Final[dict[Verb, _Wait]] = {
     Verb.DATA: (Wait.DATA_START, attrgetter("data_timeout")),
+    Verb.BDAT: (Wait.BLOCK, attrgetter("block_timeout")),
     Verb.END_OF_DATA: (Wait.FINAL_REPLY, attrgetter("final_timeout")),
     Verb.QUIT: (Wait.QUIT, attrgetter("quit_timeout")),
 }
@@ -82,178 +70,14 @@ _WAITS: Final[dict[State, _Wait]] = {
 """And in a state in which no reply is due."""
 
 _NOTHING_OFFERED: Final = Capabilities()
-_NOTHING_WRITABLE: Final = Writable()
-_END: Final = EndOfData()
 
 # Bound once: reaching a member through its enum costs as much as a call.
-_GREETING, _READY, _BODY = State.GREETING, State.READY, State.BODY
-_TLS, _CLOSED = State.TLS, State.CLOSED
-_MAIL, _DATA, _AUTH, _STARTTLS = Verb.MAIL, Verb.DATA, Verb.AUTH, Verb.STARTTLS
-_ALONE: Final = frozenset({_AUTH, _STARTTLS})
+_GREETING, _TLS, _CLOSED = State.GREETING, State.TLS, State.CLOSED
+_DATA, _AUTH = Verb.DATA, Verb.AUTH
 
 
-class ClientConnection:
+class ClientConnection(Caller):
     """One connection in the client role."""
-
-    def __init__(
-        self,
-        *,
-        limits: Limits | None = None,
-        extensions: tuple[Extension, ...] = STANDARD,
-        newlines: Newlines = Newlines.NORMALISE,
-        trace: Trace | None = None,
-    ) -> None:
-        self.limits = limits if limits is not None else DEFAULT
-        self.extensions = extensions
-        self._newlines = newlines
-        self._trace = trace
-        self._parser = ReplyParser(self.limits)
-        self._out: list[bytes] = []
-        self._in_flight: deque[Command] = deque()
-        self._state = State.GREETING
-        self._expected_state = State.GREETING
-        # No reply is looked at: a challenge is unanswered, TLS is due, or the connection is closed.
-        self._holds = False
-        self._challenged = False
-        self._unasked = False
-        self._eof = False
-        self._deadline: Deadline | None = None
-        self._encoder = DotEncoder(newlines)
-        self._terms = NO_PARAMETERS
-        self.can_pipeline = False
-        """The last EHLO reply offered PIPELINING."""
-        self.capabilities = _NOTHING_OFFERED
-        """What the last EHLO reply offered; nothing after HELO and after a TLS handshake."""
-        self.writable = _NOTHING_WRITABLE
-        """The parameters that the last EHLO reply lets be written."""
-        self.tls: TLSInfo | None = None
-        """The TLS in use, or None."""
-        self.authenticated = False
-        """AUTH succeeded on this connection."""
-
-    @property
-    def state(self) -> State:
-        """Where the session stands by the replies that came."""
-        return self._state
-
-    @property
-    def in_flight(self) -> int:
-        """How many commands wait for their reply."""
-        return len(self._in_flight)
-
-    # ---- out ----
-
-    def send(self, command: Command) -> None:
-        """Queue a command. Raises LocalProtocolError, and nothing of it is sent, when it may not
-        come now, has no place in a line, or uses what the server does not offer."""
-        verb = command.verb
-        state = self._expected_state
-        if verb not in ALLOWED[state]:
-            raise LocalProtocolError(f"{verb.value} may not be sent in state {state.value}")
-        if self._in_flight:
-            self._check_group(verb)
-        line = render_command(command, self.writable)
-        if verb in _ALONE:
-            self._check_alone(verb, line)
-        elif verb is _MAIL:
-            self._terms = command.parameters  # type: ignore[union-attr]
-        if self._trace is not None:
-            trace_command(self._trace, line[:-2])
-        self._queue(command, line, AGREED[state][verb])
-
-    def _queue(self, command: Command, octets: bytes, after: State) -> None:
-        in_flight = self._in_flight
-        if not in_flight:
-            self._deadline = None
-        if not self._parser.empty:
-            self._check_unasked()
-        self._out.append(octets)
-        in_flight.append(command)
-        self._expected_state = after
-
-    def _check_unasked(self) -> None:
-        # What is there before anything was asked answers nothing, and must not pass for the reply to
-        # what is sent now.
-        if not self._in_flight or self._challenged:
-            self._unasked = True
-
-    def _check_group(self, verb: Verb) -> None:
-        # [RFC2920-3.1a] only what the current EHLO reply offers.
-        if not self.can_pipeline:
-            raise LocalProtocolError("a reply is outstanding and the server does not offer PIPELINING")
-        if self._in_flight[-1].verb not in _MAY_BE_FOLLOWED:
-            raise LocalProtocolError(f"{verb.value} may not follow a command that ends a group")
-
-    def _check_alone(self, verb: Verb, line: bytes) -> None:
-        if verb is _STARTTLS:
-            # [RFC3207-4.2g]
-            if self.tls is not None or STARTTLS.keyword not in self.capabilities:
-                raise LocalProtocolError("TLS is active already, or the server does not offer STARTTLS")
-            return
-        if self.authenticated:
-            # [RFC4954-4b]
-            raise LocalProtocolError("the session is authenticated already")
-        if AUTH.keyword not in self.capabilities:
-            raise LocalProtocolError("the server does not offer AUTH")
-        if len(line) > _COMMAND_LINE:
-            raise LocalProtocolError("the initial response does not fit in a command line")
-
-    def auth_respond(self, data: bytes) -> None:
-        """Answer the last AuthChallenge; no octets are an empty line."""
-        line = base64.encode(data)
-        if len(line) + 2 > self.limits.auth_line:
-            raise LocalProtocolError("the response does not fit in an authentication line")
-        self._auth_line(line)
-
-    def auth_cancel(self) -> None:
-        """Give the exchange up: the server answers 501."""
-        self._auth_line(b"*")
-
-    def _auth_line(self, line: bytes) -> None:
-        if not self._challenged:
-            raise LocalProtocolError("there is no challenge to answer")
-        if not self._parser.empty:
-            self._check_unasked()
-        self._challenged = self._holds = False
-        self._deadline = None
-        if self._trace is not None:
-            trace_auth_line(self._trace, line)
-        self._out.append(line + b"\r\n")
-
-    def send_body(self, data: bytes) -> None:
-        """The next piece of the message after BodyWanted, any size; dots are stuffed here.
-
-        Raises LocalProtocolError for a bare CR or LF when `newlines` says so, and for octets over
-        127 in a message that was not declared 8BITMIME [RFC5321-2.4d].
-        """
-        if self._state is not _BODY or self._in_flight:
-            raise LocalProtocolError("the server does not wait for a message")
-        encoder = self._encoder
-        octets = encoder.encode(data)
-        if encoder.eight_bit and self._terms.get(Body) is not Body.EIGHT_BIT_MIME:
-            raise LocalProtocolError("the message has octets over 127 and was not declared 8BITMIME")
-        self._deadline = None
-        if octets:
-            self._out.append(octets)
-
-    def end_body(self) -> None:
-        """The message is complete: CRLF.CRLF."""
-        if self._state is not _BODY or self._in_flight:
-            raise LocalProtocolError("the server does not wait for a message")
-        self._queue(_END, self._encoder.finish(), _READY)
-        if self._trace is not None:
-            trace_note(self._trace, f"message data, {self._encoder.size} octets")
-
-    def data_to_send(self) -> bytes:
-        """The queued octets, in order; they are the caller's now."""
-        out = self._out
-        if len(out) == 1:
-            return out.pop()
-        data = b"".join(out)
-        out.clear()
-        return data
-
-    # ---- in ----
 
     def receive_data(self, data: bytes) -> None:
         """Store octets; b"" says that the server will send no more."""
@@ -347,6 +171,7 @@ class ClientConnection:
         # [RFC5321-4.1.1.3b] from here on only what this reply offers.
         self.capabilities = capabilities
         self.can_pipeline = PIPELINING.keyword in capabilities
+        self.can_chunk = CHUNKING.keyword in capabilities
         self.writable = Writable.of(x for x in self.extensions if x.keyword in capabilities)
 
     def _end(self) -> None:

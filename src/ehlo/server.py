@@ -18,27 +18,22 @@ from ehlo._commands import Verb
 from ehlo._effects import EFFECTS
 from ehlo._errors import LocalProtocolError, RemoteProtocolError
 from ehlo._events import (
-    NEED_DATA,
     PAUSED,
     Authenticated,
     AuthNeed,
-    BodyChunk,
     ConnectionClosed,
     ConnectionOpened,
-    MessageReceived,
     Pause,
     ServerEvent,
     TLSInfo,
-    TransactionReset,
 )
 from ehlo._exchange import AuthDialogue, Turn
-from ehlo._intake import INTAKE, Plain, chunk_size, plain_command, take_plain
+from ehlo._intake import INTAKE, Plain, plain_command, take_plain
 from ehlo._order import out_of_order, settled, unknown_command
 from ehlo._patience import IDLE
 from ehlo._server_config import ServerConfig
-from ehlo._speaker import Speaker
 from ehlo._state import ALLOWED, State, advance
-from ehlo._transaction import NO_TRANSACTION
+from ehlo._taker import Taker
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
 from ehlo.sasl import NO_CONTEXT, Identity, ServerContext
 from ehlo.wire.buffer import LineTooLong
@@ -53,9 +48,10 @@ _GREETING, _AUTH, _TLS = State.GREETING, State.AUTH, State.TLS
 _READY, _BODY, _CLOSED = State.READY, State.BODY, State.CLOSED
 _PIECE: Final = 65536  # What stands behind a body in a large feed is not copied whole each time.
 _AUTH_VERB, _STARTTLS, _END_OF_DATA = Verb.AUTH, Verb.STARTTLS, Verb.END_OF_DATA
+_BDAT: Final = Verb.BDAT
 
 
-class ServerConnection(Speaker):
+class ServerConnection(Taker):
     """One connection in the server role.
 
     `identity` is asserted from outside: by the network, a client certificate [RFC4409-3.3a]. It holds
@@ -64,42 +60,17 @@ class ServerConnection(Speaker):
 
     __slots__ = (
         "_auth",
-        "_default",
-        "_eof",
         "_lines",
         "_settled",
-        "_verb",
-        "asserted",
-        "client_name",
-        "extended",
-        "identity",
-        "tls",
-        "tls_refused",
-        "transaction",
     )
 
     def __init__(
         self, config: ServerConfig, *, identity: Identity | None = None, trace: Trace | None = None
     ) -> None:
-        super().__init__(config, trace)
-        self._verb = Verb.CONNECT
-        self._default = replies.NOOP_OK
-        self._eof = False
+        super().__init__(config, identity, trace)
         # Made when they are needed: most connections never do.
         self._lines: LineReader | None = None
         self._auth: AuthDialogue | None = None
-        self.asserted = self.identity = identity
-        """Who is authenticated, or None."""
-        self.tls: TLSInfo | None = None
-        """The TLS in use, or None."""
-        self.tls_refused = False
-        """The TLS in use was judged too weak."""
-        self.client_name: str | None = None
-        """What the client called itself in its last accepted EHLO or HELO."""
-        self.extended = False
-        """The last hello was EHLO."""
-        self.transaction = NO_TRANSACTION
-        """The open transaction, or the last one."""
         self._settled = settled(self)
 
     @property
@@ -153,6 +124,10 @@ class ServerConnection(Speaker):
         if accepted and verb is _STARTTLS:
             self._check_behind_tls()
         self._undecided = None
+        if verb is _BDAT:
+            # [RFC3030-2h] no reply before its octets were read.
+            self._take_chunks(None if accepted else reply)
+            return
         self._answer(verb, reply)
         if accepted and (effect := EFFECTS.get(verb)) is not None:
             effect(self, event)
@@ -174,13 +149,6 @@ class ServerConnection(Speaker):
                 raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
             self._default = replies.with_enhanced(verb, reply)
         self.accept()
-
-    def refuse_body(self, reply: Reply) -> None:
-        """Take no more of the body that is coming; `reply` is sent at its true end."""
-        body = self.transaction.body
-        if self._state is not _BODY or body is None or self._undecided is not None or reply.code < 400:
-            raise LocalProtocolError("there is no body to refuse, or the reply is no refusal")
-        body.refusal = reply
 
     def auth_answer(self, value: object) -> None:
         """The answer to the need of the last AuthNeed.
@@ -234,17 +202,6 @@ class ServerConnection(Speaker):
         if self._trace is not None:
             trace_note(self._trace, f"TLS started: {info.version} {info.cipher}")
 
-    def _ask(self, verb: Verb, event: ServerEvent, default: Reply) -> ServerEvent:
-        self._undecided, self._verb, self._default = event, verb, default
-        return event
-
-    def _end_of_input(self) -> ServerEvent | Pause | None:
-        if not self._eof:
-            return NEED_DATA
-        # [RFC5321-4.1.1.5b] a lost connection is QUIT; what was incomplete is void.
-        self._die()
-        return None
-
     def _check_behind_tls(self) -> None:
         if not self._buffer.empty:
             # [SEC-TLS-srv-a] somebody put plaintext where only a handshake may follow.
@@ -260,6 +217,8 @@ class ServerConnection(Speaker):
         return self._end_of_input() if self._eof else PAUSED
 
     def _read_command(self) -> ServerEvent | Pause | None:
+        if self._chunk is not None:
+            return self._read_chunk(self._chunk)
         if self._lines is not None and self._lines.busy:
             return self._no_line(self._lines.go_on())
         config, buffer = self.config, self._buffer
@@ -291,7 +250,9 @@ class ServerConnection(Speaker):
         if verb is not Verb.AUTH and len(line) + 2 > self.config.command_limit:
             self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
         elif verb is None:
-            self._unknown(word, argument)
+            self._refuse(Verb.NOOP, unknown_command(self, word))
+        elif verb is _BDAT:
+            return self._chunk_line(argument)
         elif self._settled and verb is not Verb.AUTH and verb in ALLOWED[self._state]:
             return self._command(verb, argument)
         elif (refusal := out_of_order(self, verb)) is not None:
@@ -342,23 +303,11 @@ class ServerConnection(Speaker):
         in_auth = self._state is _AUTH
         if framing is Framing.RUNAWAY:
             refusal = replies.TOO_MANY_ERRORS
-        elif framing is Framing.SKIPPED:
-            refusal = unknown_command(self, b"BDAT")
         else:
             # [RFC4954-4p] inside AUTH the exchange is over.
             refusal = replies.AUTH_LINE_TOO_LONG if in_auth else replies.LINE_TOO_LONG
         self._refuse(_AUTH_VERB if in_auth else Verb.NOOP, refusal)
         return None
-
-    def _unknown(self, word: bytes, argument: bytes) -> None:
-        size = chunk_size(argument, self.config.limits.message_size) if word == b"BDAT" else 0
-        if size:
-            # [RFC3030-2h] read the octets even when refusing, or they run as commands.
-            self._line_reader().skip(size)
-        else:
-            # What cannot be skipped would run as commands, too: the connection ends.
-            refusal = replies.BAD_CHUNK if size is None else unknown_command(self, word)
-            self._refuse(Verb.NOOP, refusal)
 
     def _line_reader(self) -> LineReader:
         if self._lines is None:
@@ -388,32 +337,6 @@ class ServerConnection(Speaker):
         else:
             self._send(Verb.AUTH, reply)
         return event
-
-    def _read_body(self) -> ServerEvent | Pause | None:
-        if self._buffer.empty:
-            return self._end_of_input()
-        body = self.transaction.body
-        assert body is not None, "the BODY state has a reader"
-        content, rest = body.read(self._buffer.take(_PIECE))
-        if rest is not None:
-            if rest:
-                self._buffer.unread(rest)
-            self._end_of_body(body.size, body.refusal)
-        elif body.earned_time():
-            self._wait = None
-        return BodyChunk(content) if content else None
-
-    def _end_of_body(self, size: int, refusal: Reply | None) -> None:
-        self._wait = None
-        if self._trace is not None:
-            trace_note(self._trace, f"message data, {size} octets")
-        if refusal is None:
-            event = MessageReceived(self.transaction.envelope, size)
-            self._emit(self._ask(_END_OF_DATA, event, replies.MESSAGE_OK))
-            return
-        self._send(Verb.END_OF_DATA, refusal)
-        if self._state is not _CLOSED:
-            self._emit(TransactionReset())
 
 
 _Reader = Callable[[ServerConnection], ServerEvent | Pause | None]

@@ -23,9 +23,10 @@ from ehlo.extensions import (
 )
 from ehlo.wire import address, command
 from ehlo.wire.buffer import ReceiveBuffer
-from ehlo.wire.dot import DotDecoder, DotEncoder, Newlines, expected_size, has_bare_newline
+from ehlo.wire.dot import DotDecoder, DotEncoder
 from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
 from ehlo.wire.reply import ReplyParser
+from ehlo.wire.text import Newlines, expected_size, has_bare_newline
 
 LIMITS = Limits(reply_line=60, reply_lines=5, reply_octets=200)
 SPECS = [

@@ -201,37 +201,3 @@ def test_a_message_cut_off_is_no_message(tail: bytes) -> None:
     server.feed(b"")
     assert len(server.of(MessageReceived)) == 1
     assert server.of(TransactionReset) == [TransactionReset()]
-
-
-# ---- BDAT ----
-
-
-@pytest.mark.parametrize("prepare", [[], [MAIL], [MAIL, RCPT]])
-@pytest.mark.parametrize("line", ["BDAT 14", "bdat 14 LAST", "BDAT  14", "BDAT 14 x"])
-def test_the_octets_of_a_chunk_never_run(prepare: list[str], line: str) -> None:
-    server = Server()
-    server.say(*prepare)
-    state = server.conn.state
-    octets = f"{line}\r\nRSET\r\nQUIT\r\n\r\nNOOP\r\n".encode()
-    for pieces in ways(octets):
-        replies = b"".join(server.feed(piece) for piece in pieces if piece)
-        assert replies == b"502 5.5.1 Command not implemented\r\n250 2.0.0 OK\r\n", pieces
-        assert server.conn.state is state
-
-
-def test_a_chunk_of_nothing() -> None:
-    assert Server().say("BDAT 0 LAST", "NOOP") == ["502 5.5.1 Command not implemented", "250 2.0.0 OK"]
-
-
-@pytest.mark.parametrize("size", ["", "-1", "+5", "0x10", "five", "1" * 21, "1" * 30, "99999999999"])
-def test_a_chunk_that_cannot_be_skipped_ends_the_session(size: str) -> None:
-    server = Server()
-    assert server.say(f"BDAT {size}", "QUIT") == ["421 4.7.0 Bad chunk size, closing connection"]
-    assert server.closed
-
-
-def test_a_chunk_cut_off() -> None:
-    server = Server()
-    server.feed(b"BDAT 100\r\nabc")
-    assert server.feed(b"") == b""
-    assert server.closed

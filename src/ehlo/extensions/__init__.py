@@ -20,6 +20,8 @@ from ehlo.extensions.auth import AUTH, AuthParam
 from ehlo.extensions.capabilities import Capabilities
 from ehlo.extensions.dsn import DSN, EnvId, Notify, Orcpt, Ret
 from ehlo.extensions.simple import (
+    BINARY_MIME,
+    CHUNKING,
     EIGHT_BIT_MIME,
     ENHANCED_STATUS_CODES,
     PIPELINING,
@@ -37,14 +39,20 @@ STANDARD: Final[tuple[Extension, ...]] = (
     ENHANCED_STATUS_CODES,
     EIGHT_BIT_MIME,
     DSN,
+    CHUNKING,
 )
-"""In the order of the EHLO reply."""
+"""What a server offers by default, in the order of the EHLO reply."""
+EVERY: Final[tuple[Extension, ...]] = (*STANDARD, BINARY_MIME)
+"""What a client understands, and a server may offer."""
 
 __all__ = [
     "AUTH",
+    "BINARY_MIME",
+    "CHUNKING",
     "DSN",
     "EIGHT_BIT_MIME",
     "ENHANCED_STATUS_CODES",
+    "EVERY",
     "NO_PARAMETERS",
     "PIPELINING",
     "SIZE",

@@ -65,6 +65,8 @@ class Extension(Value):
     mail_octets: int = 0
     """By how much the extension lengthens the MAIL line [RFC5321-4.5.3.1.4a]."""
     rcpt_octets: int = 0
+    needs: tuple[str, ...] = ()
+    """Keywords of what has to be offered with it."""
 
 
 class UnsupportedParameter(Exception):

@@ -47,10 +47,19 @@ class Body(Enum):
 
     SEVEN_BIT = "7BIT"
     EIGHT_BIT_MIME = "8BITMIME"
+    BINARY_MIME = "BINARYMIME"
+    """Any octets in any order, without lines; in chunks only [RFC3030-3c]."""
 
 
 def _parse_body(value: str | None) -> Body:
     return Body(need_word(value))
+
+
+def _not_binary(value: Body) -> Body:
+    # [RFC3030-3b] the value belongs to another extension than the parameter.
+    if value is Body.BINARY_MIME:
+        raise ValueError("BODY=BINARYMIME needs the extension BINARYMIME")
+    return value
 
 
 def _offer_starttls(facts: OfferFacts) -> tuple[str, ...] | None:
@@ -59,7 +68,11 @@ def _offer_starttls(facts: OfferFacts) -> tuple[str, ...] | None:
 
 
 SIZE_PARAM = Param("SIZE", Size, _parse_size, lambda value: str(value.octets))
-BODY_PARAM = Param("BODY", Body, _parse_body, lambda value: value.value)
+BODY_PARAM = Param(
+    "BODY", Body, lambda value: _not_binary(_parse_body(value)), lambda value: _not_binary(value).value
+)
+BINARY_PARAM = Param("BODY", Body, _parse_body, lambda value: value.value)
+"""Stands in the place of the other where both extensions are on."""
 
 SIZE = Extension(
     keyword="SIZE",
@@ -76,6 +89,14 @@ EIGHT_BIT_MIME = Extension(
     summary="octets over 127 in a MIME message",
     mail=(BODY_PARAM,),
     mail_octets=17,
+)
+CHUNKING = Extension(keyword="CHUNKING", rfc="RFC 3030", summary="the message in counted chunks, as it is")
+BINARY_MIME = Extension(
+    keyword="BINARYMIME",
+    rfc="RFC 3030",
+    summary="a message that need not be text",
+    mail=(BINARY_PARAM,),
+    needs=("CHUNKING", "8BITMIME"),
 )
 PIPELINING = Extension(
     keyword="PIPELINING", rfc="RFC 2920", summary="several commands in flight before their replies"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
     from ehlo.flows.options import HostFacts, Notice, Opened, SessionOptions, TlsMode
     from ehlo.flows.results import Outcome, SubmissionResult
-    from ehlo.wire.dot import has_bare_newline
+    from ehlo.wire.text import has_bare_newline
 
 __all__ = [
     "HOOKS",
@@ -115,7 +115,7 @@ __getattr__, __dir__ = lazily(
         "ehlo.flows._submit": """
             Submission submit
         """,
-        "ehlo.wire.dot": """
+        "ehlo.wire.text": """
             has_bare_newline
         """,
     },

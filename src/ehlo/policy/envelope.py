@@ -9,6 +9,7 @@ import attrs
 
 from ehlo import _replies as replies
 from ehlo._value import Value
+from ehlo.extensions import Body
 from ehlo.wire.address import ForwardPath, Mailbox, ReversePath
 from ehlo.wire.reply import Reply
 
@@ -91,11 +92,14 @@ def check_rcpt(policy: SubmissionPolicy, path: ForwardPath) -> Reply | None:
 
 
 def check_data(
-    policy: SubmissionPolicy, *, bare_newline: bool, eight_bit: bool, declared_8bit: bool
+    policy: SubmissionPolicy, *, bare_newline: bool, eight_bit: bool, declared: Body | None
 ) -> Reply | None:
     """The refusal of a whole body by what its octets were, or None."""
+    if declared is Body.BINARY_MIME:
+        # [RFC3030-3d]
+        return None
     if bare_newline and policy.bare_newlines is BareNewlines.REFUSE:
         return Reply(554, "Bare newline not allowed", "5.6.0")
-    if eight_bit and policy.require_8bitmime and not declared_8bit:
+    if eight_bit and policy.require_8bitmime and declared is not Body.EIGHT_BIT_MIME:
         return Reply(554, "8-bit data without BODY=8BITMIME", "5.6.1")
     return None

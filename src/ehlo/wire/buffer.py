@@ -92,12 +92,6 @@ class ReceiveBuffer:
         self._go_to(end + 2)
         return True
 
-    def drop(self, octets: int) -> int:
-        """Throw away so many octets, or all that came when they are fewer; how many it were."""
-        dropped = min(octets, len(self))
-        self._go_to(self._start + dropped)
-        return dropped
-
     def take(self, most: int) -> bytes:
         """Up to so many octets; without a copy when that is the whole of one feed."""
         start = self._start

@@ -1,7 +1,6 @@
-"""Command lines out of a ReceiveBuffer, with what is refused consumed to its true end.
+"""Command lines out of a ReceiveBuffer, with those that are too long consumed to their true end.
 
-An over-long line and the octets of a refused chunk must be read before they are answered, or
-their tail would run as commands.
+An over-long line must be read before it is answered, or its tail would run as commands.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ class Framing(Enum):
     """A line over the limit ended just now; none of it was kept."""
     RUNAWAY = "runaway"
     """An over-long line does not end within the second limit."""
-    SKIPPED = "skipped"
-    """The octets given to `skip` have passed."""
 
 
 INCOMPLETE = Framing.INCOMPLETE
@@ -30,22 +27,15 @@ INCOMPLETE = Framing.INCOMPLETE
 class LineReader:
     """Reads from a buffer that others read from too: it keeps no octets itself."""
 
-    __slots__ = ("_buffer", "_discarded", "_discarding", "_runaway", "_skip", "busy")
+    __slots__ = ("_buffer", "_discarded", "_runaway", "busy")
 
     def __init__(self, buffer: ReceiveBuffer, runaway: int) -> None:
         """`runaway`: after so many octets of an over-long line its end is not waited for."""
         self._buffer = buffer
         self._runaway = runaway
-        self._discarding = False
         self._discarded = 0
-        self._skip = 0
         self.busy = False
         """Something is being thrown away: the next octets are no line."""
-
-    def skip(self, octets: int) -> None:
-        """Throw the next octets away before another line is read."""
-        self._skip = octets
-        self.busy = octets > 0
 
     def next_line(self, limit: int) -> bytes | Framing:
         """A line without its CRLF; `limit` counts the CRLF."""
@@ -59,16 +49,11 @@ class LineReader:
 
     def overlong(self) -> Framing:
         """The buffer's next line is too long: begin to throw it away."""
-        self._discarding = self.busy = True
+        self.busy = True
         return self.go_on()
 
     def go_on(self) -> Framing:
         """Throw away what came meanwhile."""
-        framing = self._read_skipped() if self._skip else self._discard()
-        self.busy = self._skip > 0 or self._discarding
-        return framing
-
-    def _discard(self) -> Framing:
         before = len(self._buffer)
         ended = self._buffer.discard_line()
         self._discarded += before - len(self._buffer)
@@ -77,10 +62,6 @@ class LineReader:
             return Framing.RUNAWAY
         if not ended:
             return INCOMPLETE
-        self._discarding = False
+        self.busy = False
         self._discarded = 0
         return Framing.OVERLONG
-
-    def _read_skipped(self) -> Framing:
-        self._skip -= self._buffer.drop(self._skip)
-        return INCOMPLETE if self._skip else Framing.SKIPPED

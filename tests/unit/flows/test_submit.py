@@ -32,7 +32,7 @@ from ehlo import (
     recipient,
 )
 from ehlo.flows import Close, Exchange, Flow, Poll, ReadBody, Receive, Send, submit
-from ehlo.flows._submit import PIECE
+from ehlo.flows._source import PIECE
 from ehlo.testing import ScriptedServer, run
 
 PIPELINING = ("PIPELINING",)

@@ -5,6 +5,7 @@ from typing import Literal
 import attrs
 import pytest
 
+from ehlo.extensions import Body
 from ehlo.policy import (
     OPEN_TEST,
     OXSMTP_2008,
@@ -84,7 +85,8 @@ def test_data(bare: bool, eight: bool, declared: bool, keep: bool, require: bool
     policy = SubmissionPolicy(
         bare_newlines=BareNewlines.KEEP if keep else BareNewlines.REFUSE, require_8bitmime=require
     )
-    refusal = check_data(policy, bare_newline=bare, eight_bit=eight, declared_8bit=declared)
+    body = Body.EIGHT_BIT_MIME if declared else None
+    refusal = check_data(policy, bare_newline=bare, eight_bit=eight, declared=body)
     if bare and not keep:
         assert told(refusal) == (554, "5.6.0")
     elif eight and require and not declared:

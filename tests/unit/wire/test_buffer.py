@@ -101,28 +101,6 @@ def test_the_rest_of_a_line_is_discarded(end: bytes) -> None:
         assert buffer.take_line(100) == b"NOOP"
 
 
-def test_drop() -> None:
-    buffer = ReceiveBuffer()
-    buffer.feed(b"12345NOOP\r\n")
-    assert buffer.take_line(100) == b"12345NOOP"
-    buffer.feed(b"12345NOOP\r\nab")
-    assert buffer.drop(5) == 5
-    assert buffer.take_line(100) == b"NOOP"
-    assert buffer.drop(5) == 2
-    assert len(buffer) == 0
-    buffer.feed(b"\r\n")
-    assert buffer.take_line(100) == b""
-
-
-def test_drop_forgets_what_was_searched() -> None:
-    buffer = ReceiveBuffer()
-    buffer.feed(b"abc")
-    assert buffer.take_line(100) is None
-    assert buffer.drop(3) == 3
-    buffer.feed(b"\r\nx\r\n")
-    assert buffer.take_line(100) == b""
-
-
 def test_octets_go_back_in_front() -> None:
     buffer = ReceiveBuffer()
     buffer.feed(b"a\r\nbody.rest\r\nQU")

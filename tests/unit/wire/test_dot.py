@@ -8,7 +8,8 @@ import pytest
 from tests.helpers.splits import agreed, agreed_before_tail, ways
 
 from ehlo import LocalProtocolError
-from ehlo.wire.dot import DotDecoder, DotEncoder, Newlines, expected_size, has_bare_newline
+from ehlo.wire.dot import DotDecoder, DotEncoder
+from ehlo.wire.text import Newlines, expected_size, has_bare_newline
 
 END = b"\r\n.\r\n"
 

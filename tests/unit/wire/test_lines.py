@@ -9,11 +9,9 @@ from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
 LIMIT = 12
 
 
-def run(pieces: list[bytes], *, skip: int = 0, runaway: int = 1000) -> list[bytes | Framing]:
+def run(pieces: list[bytes], *, runaway: int = 1000) -> list[bytes | Framing]:
     buffer = ReceiveBuffer()
     reader = LineReader(buffer, runaway)
-    if skip:
-        reader.skip(skip)
     found: list[bytes | Framing] = []
     for piece in pieces:
         buffer.feed(piece)
@@ -83,39 +81,4 @@ def test_limits_may_change_between_lines() -> None:
     assert reader.next_line(40) == b"x" * 20
     assert reader.next_line(LIMIT) is Framing.OVERLONG
     assert reader.next_line(LIMIT) == b"QUIT"
-    assert reader.next_line(LIMIT) is INCOMPLETE
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 30])
-def test_skipped_octets_are_never_lines(size: int) -> None:
-    octets = (b"QUIT\r\n" * size)[:size] + b"NOOP\r\n" + b"x" * LIMIT + b"\r\nRSET\r\n"
-    expected = [Framing.SKIPPED, b"NOOP", Framing.OVERLONG, b"RSET"]
-    assert agreed(lambda pieces: run(pieces, skip=size), octets) == expected
-
-
-def test_skipping_keeps_nothing_and_waits() -> None:
-    buffer = ReceiveBuffer()
-    reader = LineReader(buffer, 100)
-    reader.skip(10**18)
-    buffer.feed(b"NOOP\r\n" * 100)
-    assert reader.next_line(LIMIT) is INCOMPLETE
-    assert reader.next_line(LIMIT) is INCOMPLETE
-    assert len(buffer) == 0
-    reader.skip(3)
-    buffer.feed(b"abNOOP\r\n"[:2])
-    assert reader.next_line(LIMIT) is INCOMPLETE
-    buffer.feed(b"cNOOP\r\n")
-    assert reader.next_line(LIMIT) is Framing.SKIPPED
-    assert reader.next_line(LIMIT) == b"NOOP"
-
-
-def test_skip_behind_a_line() -> None:
-    buffer = ReceiveBuffer()
-    reader = LineReader(buffer, 100)
-    buffer.feed(b"BDAT 6\r\nQUIT\r\nRSET\r\n")
-    assert reader.next_line(LIMIT) == b"BDAT 6"
-    reader.skip(6)
-    assert reader.next_line(LIMIT) is Framing.SKIPPED
-    assert reader.next_line(LIMIT) == b"RSET"
-    reader.skip(0)
     assert reader.next_line(LIMIT) is INCOMPLETE

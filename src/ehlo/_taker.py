@@ -1,0 +1,198 @@
+"""The half of a server connection that takes message octets: what follows 354, and chunks.
+
+Whatever is wrong, they are read to their true end before it is told, or they would run as commands.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ehlo import _replies as replies
+from ehlo._body import ChunkReader
+from ehlo._commands import Verb
+from ehlo._errors import LocalProtocolError
+from ehlo._events import (
+    NEED_DATA,
+    BodyChunk,
+    BodyStarted,
+    MessageReceived,
+    Pause,
+    ServerEvent,
+    TLSInfo,
+    TransactionReset,
+)
+from ehlo._order import out_of_order, unknown_command
+from ehlo._patience import deadline
+from ehlo._server_config import ServerConfig
+from ehlo._speaker import Speaker
+from ehlo._state import IN_TRANSACTION, State
+from ehlo._transaction import NO_TRANSACTION
+from ehlo._transcript import Trace, trace_note
+from ehlo.sasl import Identity
+from ehlo.wire.chunk import Chunk, parse_chunk
+from ehlo.wire.reply import Reply
+from ehlo.wire.text import Content
+
+_BODY, _CLOSED = State.BODY, State.CLOSED
+_PIECE: Final = 65536  # What stands behind a body in a large feed is not copied whole each time.
+_BDAT, _END_OF_DATA = Verb.BDAT, Verb.END_OF_DATA
+
+
+class Taker(Speaker):
+    """The facts of a session, and the body of its transaction."""
+
+    __slots__ = (
+        "_chunk",
+        "_default",
+        "_eof",
+        "_verb",
+        "asserted",
+        "client_name",
+        "extended",
+        "identity",
+        "tls",
+        "tls_refused",
+        "transaction",
+    )
+
+    def __init__(self, config: ServerConfig, identity: Identity | None, trace: Trace | None) -> None:
+        super().__init__(config, trace)
+        self._verb = Verb.CONNECT
+        self._default = replies.NOOP_OK
+        self._eof = False
+        # Whose octets come next; None: a command.
+        self._chunk: ChunkReader | None = None
+        self.asserted = self.identity = identity
+        """Who is authenticated, or None."""
+        self.tls: TLSInfo | None = None
+        """The TLS in use, or None."""
+        self.tls_refused = False
+        """The TLS in use was judged too weak."""
+        self.client_name: str | None = None
+        """What the client called itself in its last accepted EHLO or HELO."""
+        self.extended = False
+        """The last hello was EHLO."""
+        self.transaction = NO_TRANSACTION
+        """The open transaction, or the last one."""
+
+    def refuse_body(self, reply: Reply) -> None:
+        """Take no more of the body that is coming; `reply` is sent at its true end."""
+        body = self.transaction.body
+        if (
+            self._state not in IN_TRANSACTION
+            or body is None
+            or self._undecided is not None
+            or reply.code < 400
+        ):
+            raise LocalProtocolError("there is no body to refuse, or the reply is no refusal")
+        body.refusal = reply
+
+    def _ask(self, verb: Verb, event: ServerEvent, default: Reply) -> ServerEvent:
+        self._undecided, self._verb, self._default = event, verb, default
+        return event
+
+    def _end_of_input(self) -> ServerEvent | Pause | None:
+        if not self._eof:
+            return NEED_DATA
+        # [RFC5321-4.1.1.5b] a lost connection is QUIT; what was incomplete is void.
+        self._die()
+        return None
+
+    # ---- chunks (RFC 3030) ----
+
+    def _chunk_line(self, argument: bytes) -> ServerEvent | None:
+        chunk = parse_chunk(argument)
+        if chunk is None:
+            # What cannot be read to its end would run as commands: the connection ends.
+            self._refuse(Verb.NOOP, replies.BAD_CHUNK)
+            return None
+        refusal = self._chunk_refusal(chunk)
+        body = self.transaction.body
+        if refusal is None and body is None:
+            self._chunk = ChunkReader(chunk, None)
+            return self._ask(_BDAT, BodyStarted(self.transaction.envelope), replies.DATA_GO)
+        self._chunk = ChunkReader(chunk, body if refusal is None else None, refusal)
+        self._wait = deadline(self.config.limits, _BODY)
+        return None
+
+    def _chunk_refusal(self, chunk: Chunk) -> Reply | None:
+        # [RFC5321-4.1.1.1f] HELO enables no extension.
+        if not self.config.chunking or (self.client_name is not None and not self.extended):
+            return unknown_command(self, b"BDAT")
+        refusal = out_of_order(self, _BDAT)
+        return replies.BAD_CHUNK_WORD if refusal is None and not chunk.valid else refusal
+
+    def _take_chunks(self, refusal: Reply | None) -> None:
+        """The application decided on the first chunk: a refusal is told when its octets are read."""
+        assert self._chunk is not None, "the decision is about a chunk"
+        chunk, content = self._chunk.chunk, Content()
+        body = self.transaction.start_body(self.config, content)
+        body.refusal = refusal
+        self._chunk = ChunkReader(chunk, body)
+        self._wait = deadline(self.config.limits, _BODY)
+
+    def _read_chunk(self, reader: ChunkReader) -> ServerEvent | Pause | None:
+        content = b""
+        if reader.left:
+            if self._buffer.empty:
+                return self._end_of_input()
+            content = reader.take(self._buffer.take(min(reader.left, _PIECE)))
+            if reader.body is not None and reader.body.earned_time():
+                self._wait = deadline(self.config.limits, _BODY)
+        elif reader.chunk.last and reader.body is not None:
+            # [RFC3030-2e] BDAT 0 LAST: the octets before it are looked at as a whole now.
+            reader.take(b"")
+        if not reader.left:
+            self._end_of_chunk(reader)
+        return BodyChunk(content) if content else None
+
+    def _end_of_chunk(self, reader: ChunkReader) -> None:
+        self._chunk = None
+        body, chunk = reader.body, reader.chunk
+        if self._trace is not None:
+            trace_note(self._trace, f"chunk, {chunk.size} octets")
+        if body is None:
+            assert reader.refusal is not None, "octets that nobody takes were refused"
+            self._wait = None
+            # [RFC3030-2j] those that were on their way when one failed are no fault of the client.
+            count = self.patience.rejected if self._state is State.VOID else self.patience.refused
+            self._send(Verb.NOOP, count(reader.refusal))
+        elif chunk.last:
+            self._end_of_body(body.size, body.refusal)
+        elif body.refusal is not None:
+            self._wait = None
+            self._send(_BDAT, body.refusal)
+            if self._state is not _CLOSED:
+                self._emit(TransactionReset())
+        elif not chunk.size and self.patience.idled():
+            self._wait = None
+            self._send(_BDAT, replies.TOO_MANY_COMMANDS)
+        else:
+            self._wait = None
+            self._send(_BDAT, replies.chunk_taken(chunk.size))
+
+    def _read_body(self) -> ServerEvent | Pause | None:
+        if self._buffer.empty:
+            return self._end_of_input()
+        body = self.transaction.body
+        assert body is not None, "the BODY state has a reader"
+        content, rest = body.read(self._buffer.take(_PIECE))
+        if rest is not None:
+            if rest:
+                self._buffer.unread(rest)
+            self._end_of_body(body.size, body.refusal)
+        elif body.earned_time():
+            self._wait = None
+        return BodyChunk(content) if content else None
+
+    def _end_of_body(self, size: int, refusal: Reply | None) -> None:
+        self._wait = None
+        if self._trace is not None:
+            trace_note(self._trace, f"message data, {size} octets")
+        if refusal is None:
+            event = MessageReceived(self.transaction.envelope, size)
+            self._emit(self._ask(_END_OF_DATA, event, replies.MESSAGE_OK))
+            return
+        self._send(Verb.END_OF_DATA, refusal)
+        if self._state is not _CLOSED:
+            self._emit(TransactionReset())

@@ -1,0 +1,104 @@
+"""What is said of a message before any of it is sent, and what the server cannot take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from ehlo._commands import Mail, Rcpt
+from ehlo._errors import LocalProtocolError
+from ehlo._events import Envelope
+from ehlo.client import ClientConnection
+from ehlo.extensions import BINARY_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size
+from ehlo.wire.text import expected_size
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """One message to submit."""
+
+    envelope: Envelope
+    content: bytes | None = attrs.field(default=None, repr=False)
+    """The octets; None: they come through `ReadBody`."""
+    size: int | None = None
+    """Octets after newlines are normalised, where known; an estimate will do [RFC1870-6a]. Told of
+    `content` where it is needed."""
+    eight_bit: bool | None = None
+    """Whether octets over 127 are in it; None: not known. Told of `content`."""
+    binary: bool = False
+    """It is no text: each octet arrives as it is, also a CR or LF that stands alone (RFC 3030)."""
+    pipelining: bool = True
+    """Use PIPELINING where it is offered."""
+    chunking: bool = True
+    """Use CHUNKING where it is offered. Some servers offer it and mishandle it."""
+
+
+def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
+    envelope = submission.envelope
+    given = envelope.parameters
+    offered = conn.writable.mail
+    values: list[object] = []
+    content, size, eight_bit = submission.content, submission.size, submission.eight_bit
+    if Size in offered and given.get(Size) is None:
+        if size is None and content is not None:
+            size = len(content) if submission.binary else expected_size(content)
+        if size is not None:
+            _check_size(conn, size)
+            values.append(Size(size))
+    if eight_bit is None and content is not None:
+        eight_bit = not content.isascii()
+    if submission.binary:
+        values.append(_binary(conn, submission))
+    elif eight_bit is not False and given.get(Body) is None:
+        if Body in offered:
+            values.append(Body.EIGHT_BIT_MIME)
+        elif eight_bit:
+            # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.
+            raise LocalProtocolError("the message has octets over 127 and the server lacks 8BITMIME")
+    if given is not NO_PARAMETERS:
+        values.extend(given)
+    dropped: dict[str, None] = {}
+    mail = Mail(envelope.reverse_path, _offered(conn, values, "mail", dropped))
+    rcpts = [
+        Rcpt(recipient.path, _offered(conn, recipient.parameters, "rcpt", dropped))
+        for recipient in envelope.recipients
+    ]
+    return mail, rcpts, tuple(dropped)
+
+
+def _binary(conn: ClientConnection, submission: Submission) -> Body:
+    if not submission.chunking or not conn.can_chunk or not conn.capabilities.supports(BINARY_MIME):
+        # [RFC3030-3b]
+        raise LocalProtocolError("the message is no text and the server lacks BINARYMIME and CHUNKING")
+    return Body.BINARY_MIME
+
+
+def _check_size(conn: ClientConnection, size: int) -> None:
+    maximum: int | None = conn.capabilities.offer(SIZE)
+    if maximum and size > maximum:
+        raise LocalProtocolError(f"the message has {size} octets and the server takes {maximum}")
+
+
+def _offered(
+    conn: ClientConnection, values: list[object] | Parameters, command: str, dropped: dict[str, None]
+) -> Parameters:
+    """The values whose extension the server offers; the keywords of the others go to `dropped`."""
+    if values is NO_PARAMETERS or not values:
+        return NO_PARAMETERS
+    offered = conn.writable.mail if command == "mail" else conn.writable.rcpt
+    keep = []
+    for value in values:
+        if type(value) in offered:
+            keep.append(value)
+        else:
+            dropped[_keyword(conn.extensions, value, command)] = None
+    return Parameters(keep)
+
+
+def _keyword(extensions: Sequence[Extension], value: object, command: str) -> str:
+    for extension in extensions:
+        for param in extension.mail if command == "mail" else extension.rcpt:
+            if isinstance(value, param.type):
+                return param.keyword
+    raise LocalProtocolError(f"{type(value).__name__} is no parameter of {command.upper()}")

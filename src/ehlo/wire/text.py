@@ -1,0 +1,120 @@
+"""Message text: what is seen of it as it comes in, and CRLF line ends as it goes out.
+
+Both are fed pieces of any size. Newlines are looked for by the standard library, which sorts them faster
+than any pattern does.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from io import IncrementalNewlineDecoder
+from typing import Final
+
+from ehlo._errors import LocalProtocolError
+
+_CRLF_ONLY: Final = frozenset({None, "\r\n"})
+_SAMPLE: Final = 4096
+
+
+class Content:
+    """What a reader saw of a message so far."""
+
+    __slots__ = ("_newlines", "eight_bit", "size")
+
+    def __init__(self) -> None:
+        self._newlines = IncrementalNewlineDecoder(None, translate=False)
+        self.eight_bit = False
+        """An octet over 127 was seen."""
+        self.size = 0
+        """Message octets so far, without stuffing and terminator [RFC1870-5a]."""
+
+    @property
+    def bare_newline(self) -> bool:
+        """A CR or LF that is not part of a CRLF was seen; it stands unchanged in the content."""
+        return self._newlines.newlines not in _CRLF_ONLY
+
+    def note(self, octets: bytes, *, final: bool = False) -> None:
+        """Look at the next octets; `final` when none will follow, and a CR at the end is a bare one."""
+        # Each octet is a character of its own in Latin-1, and newlines are what they were.
+        text = octets.decode("latin-1")
+        self._newlines.decode(text, final)
+        if not text.isascii():
+            self.eight_bit = True
+        self.size += len(octets)
+
+
+class Newlines(Enum):
+    """What a sender does with a bare CR or LF of the caller's message [RFC5321-2.3.8b]."""
+
+    NORMALISE = "normalise"
+    """Each becomes CRLF, before dots are stuffed [SEC-SMUG-out-b]."""
+    REFUSE = "refuse"
+    """LocalProtocolError."""
+
+
+class TextEncoder:
+    """Makes each line of a message end in CRLF, the last one too."""
+
+    __slots__ = ("_held_cr", "_line_start", "_newlines", "eight_bit", "size")
+
+    def __init__(self, newlines: Newlines = Newlines.NORMALISE) -> None:
+        self._newlines = newlines
+        self._line_start = True
+        self._held_cr = False
+        self.eight_bit = False
+        """An octet over 127 was given."""
+        self.size = 0
+        """Message octets so far, without stuffing and terminator [RFC1870-5a]."""
+
+    def encode(self, data: bytes) -> bytes:
+        """The octets to send for the next piece. Raises LocalProtocolError (see `Newlines`)."""
+        if self._held_cr:
+            data = b"\r" + data
+        # A CR at the end may be half of a CRLF: it waits for the next piece.
+        self._held_cr = data.endswith(b"\r")
+        if self._held_cr:
+            data = data[:-1]
+        if not data:
+            return b""
+        if not self.eight_bit and not data.isascii():
+            self.eight_bit = True
+        if has_bare_newline(data):
+            data = self._repair(data)
+        self.size += len(data)
+        self._line_start = data.endswith(b"\r\n")
+        return data
+
+    def finish(self) -> bytes:
+        """What the last line lacks: exactly one CRLF ends it [RFC5321-4.1.1.4b]."""
+        if self._held_cr:
+            self._held_cr = False
+            tail = self._repair(b"\r")
+        else:
+            tail = b"" if self._line_start else b"\r\n"
+        self._line_start = True
+        self.size += len(tail)
+        return tail
+
+    def _repair(self, data: bytes) -> bytes:
+        if self._newlines is Newlines.REFUSE:
+            raise LocalProtocolError("the message has a bare CR or LF")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def has_bare_newline(data: bytes) -> bool:
+    """Whether a CR or LF is in it that is not part of a CRLF."""
+    newlines = IncrementalNewlineDecoder(None, translate=False)
+    newlines.decode(data.decode("latin-1"), final=True)
+    return newlines.newlines not in _CRLF_ONLY
+
+
+def expected_size(message: bytes) -> int:
+    """The octets of a whole message as it will be sent.
+
+    Exact, unless all of its first 4 KiB has CRLF and some of the rest has not: the number is then
+    too low by an octet for each [RFC1870-6a].
+    """
+    size = len(message)
+    if has_bare_newline(message[:_SAMPLE]):
+        size += message.count(b"\r") + message.count(b"\n") - 2 * message.count(b"\r\n")
+    return size + (0 if not message or message.endswith((b"\r", b"\n")) else 2)
