@@ -31,7 +31,8 @@ def _check_hostname(_: object, __: object, value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class ServerConfig:
-    """Raises LocalProtocolError for a host name that cannot stand in a greeting."""
+    """Raises LocalProtocolError for a host name that cannot stand in a greeting, and for an extension
+    without those that it needs."""
 
     hostname: str = attrs.field(validator=_check_hostname)
     """A domain or an address literal: the greeting, EHLO and 221 carry it."""
@@ -62,6 +63,10 @@ class ServerConfig:
 
     def __attrs_post_init__(self) -> None:
         extensions = self.extensions
+        keywords = {extension.keyword for extension in extensions}
+        for extension in extensions:
+            if not keywords.issuperset(extension.needs):
+                raise LocalProtocolError(f"{extension.keyword} needs {', '.join(extension.needs)}")
         mail = sum(extension.mail_octets for extension in extensions)
         rcpt = sum(extension.rcpt_octets for extension in extensions)
         command = max(self.limits.command_line, _COMMAND_LINE + max(mail, rcpt))
