@@ -21,7 +21,8 @@ def _in_range(_: object, __: object, value: int | None) -> None:
 
 def _named(_: object, __: object, value: tuple[tuple[str, str | None], ...]) -> None:
     for name, text in value:
-        if not _LIMIT.match(name if text is None else f"{name}={text}") or name.upper() in _FIELDS:
+        found = _LIMIT.match(name if text is None else f"{name}={text}")
+        if found is None or found.groups() != (name, text) or name.upper() in _FIELDS:
             raise ValueError("not a limit, or one that has a field of its own")
 
 
