@@ -58,11 +58,16 @@ def _is_port(_: object, __: object, value: int) -> None:
         raise ValueError("not a port")
 
 
+def _has_no_zone(_: object, __: object, value: Address) -> None:
+    if "%" in str(value):
+        raise ValueError("a zone has no meaning for another host")
+
+
 @attrs.frozen(repr=False, eq=False)
 class Endpoint(Value):
     """One end of the connection that the client made."""
 
-    address: Address
+    address: Address = attrs.field(validator=_has_no_zone)
     port: int = attrs.field(validator=_is_port)
 
 
@@ -95,6 +100,8 @@ class ProxyHeader(Value):
         most = _BLOCK - (_TCP4_ADDRESSES if source and source.address.version == 4 else _TCP6_ADDRESSES)
         if sum(3 + len(value) for _, value in self.tlvs) > most:
             raise ValueError("the TLVs are too long")
+        if not all(0 <= kind <= 0xFF for kind, _ in self.tlvs):
+            raise ValueError("the type of a TLV is one octet")
 
     def tlv(self, kind: int) -> bytes | None:
         """The value of the first TLV of this type; None when there is none."""
