@@ -20,6 +20,14 @@ from ehlo.wire.command import ParameterError, split_parameters
 T = TypeVar("T")
 
 
+def _never(_: object) -> bool:
+    return False
+
+
+def always(_: object) -> bool:
+    return True
+
+
 @attrs.frozen(repr=False, eq=False)
 class Param(Value, Generic[T]):
     """One parameter of MAIL or RCPT and the type of its value."""
@@ -34,6 +42,9 @@ class Param(Value, Generic[T]):
     check: Callable[[Parameters], None] | None = None
     """Looks at all parameters of the command when this one is among them: those that exclude or demand
     each other. Raises ValueError (501 5.5.4)."""
+    vital: Callable[[T], bool] = _never
+    """Whether the message may not be sent without this value, where the server does not offer the
+    extension; others are left out then."""
 
 
 @attrs.frozen(repr=False, eq=False, kw_only=True)
@@ -186,11 +197,11 @@ def render_mailbox(mailbox: Mailbox) -> str:
 
 
 def no_value(keyword: str, made: T) -> Param[T]:
-    """A parameter that says all by being there: `made` stands for it."""
+    """A vital parameter that says all by being there: `made` stands for it."""
 
     def parse(value: str | None) -> T:
         if value is not None:
             raise ValueError("the parameter takes no value")
         return made
 
-    return Param(keyword, type(made), parse, lambda _: None)
+    return Param(keyword, type(made), parse, lambda _: None, vital=always)

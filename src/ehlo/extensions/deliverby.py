@@ -53,6 +53,11 @@ def _render(value: DeliverBy) -> str:
     return f"{value.seconds};{value.mode.value}{'T' if value.trace else ''}"
 
 
+def _returns(value: DeliverBy) -> bool:
+    # [RFC2852-4.1.4.1a]
+    return value.mode is ByMode.RETURN
+
+
 def _parse_offer(words: tuple[str, ...]) -> int | None:
     """The least time that is taken with ByMode.RETURN; None: not said, or nonsense."""
     # [RFC2852-2a] what follows a comma is for extensions of this one.
@@ -79,7 +84,7 @@ def deliver_by(minimum: int | None = None) -> Extension:
         summary="a time by which to deliver, and what to do when it has passed",
         offer=lambda _: () if minimum is None else (str(minimum),),
         parse_offer=_parse_offer,
-        mail=(Param("BY", DeliverBy, parse, _render),),
+        mail=(Param("BY", DeliverBy, parse, _render, vital=_returns),),
         mail_octets=17,
     )
 

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from ehlo._value import Value
-from ehlo.extensions._base import Extension, Param, Parameters, need_value
+from ehlo.extensions._base import Extension, Param, Parameters, always, need_value
 from ehlo.extensions._time import in_utc, parse_time, render_time
 from ehlo.extensions.deliverby import DeliverBy
 
@@ -109,8 +109,9 @@ def future_release(longest: int, latest: datetime) -> Extension:
         offer=lambda _: words,
         parse_offer=_parse_offer,
         mail=(
-            Param("HOLDFOR", HoldFor, parse_for, lambda value: str(value.seconds), _check_for),
-            Param("HOLDUNTIL", HoldUntil, parse_until, lambda value: render_time(value.time)),
+            # Without it the message would be released at once.
+            Param("HOLDFOR", HoldFor, parse_for, lambda value: str(value.seconds), _check_for, always),
+            Param("HOLDUNTIL", HoldUntil, parse_until, lambda value: render_time(value.time), vital=always),
         ),
         mail_octets=34,
     )

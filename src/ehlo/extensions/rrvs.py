@@ -38,10 +38,14 @@ def _render(value: Rrvs) -> str:
     return time if value.action is None else f"{time};{value.action.value}"
 
 
+def _rejects(value: Rrvs) -> bool:
+    return value.action is not RrvsAction.CONTINUE
+
+
 RRVS = Extension(
     keyword="RRVS",
     rfc="RFC 7293",
     summary="deliver only if the mailbox has had its owner since a given time",
-    rcpt=(Param("RRVS", Rrvs, _parse, _render),),
+    rcpt=(Param("RRVS", Rrvs, _parse, _render, vital=_rejects),),
     rcpt_octets=33,
 )
