@@ -215,7 +215,8 @@ TEXTS: list[tuple[Callable[[str], None], str, str, int]] = [
         ('"', "\\"), ("", "9"),
     )],
     *[(_ignore(SPECS[name].parse), "", unit, 8000) for name, unit in (
-        ("SOLICIT", "a,"), ("SOLICIT", "a"), ("MTRK", "A"), ("SUBMITTER", "a."), ("RRVS", "2026-"), ("BY", "1"),
+        ("SOLICIT", "a,"), ("SOLICIT", "a"), ("MTRK", "A"), ("SUBMITTER", "a."), ("RRVS", "2026-"),
+        ("BY", "1"),
     )],
     (_ignore(XClient.parse), "NAME=", "+41", 8000),
     (_ignore(XClient.parse), "", "NAME=a ", 8000),
