@@ -359,6 +359,30 @@ def test_parameters_together(values: list[Any], legal: bool) -> None:
             render_command(command, Writable.of(EVERY))
 
 
+@pytest.mark.parametrize(
+    ("value", "vital"),
+    [
+        (SmtpUtf8(), True),
+        (RequireTls(), True),
+        (DeliverBy(60, ByMode.RETURN), True),
+        (DeliverBy(60, ByMode.NOTIFY), False),
+        (HOUR, True),
+        (HoldUntil(NEW_YEAR), True),
+        (MtPriority(9), False),
+        (Solicit(("a",)), False),
+        (TRACKED, False),
+        (Submitter(Mailbox("a", "x.org")), False),
+        (Rrvs(NEW_YEAR), True),
+        (Rrvs(NEW_YEAR, RrvsAction.REJECT), True),
+        (Rrvs(NEW_YEAR, RrvsAction.CONTINUE), False),
+        (EnvId("1"), False),
+    ],
+)
+def test_what_may_be_left_out_where_it_is_not_offered(value: object, vital: bool) -> None:
+    writable = Writable.of(EVERY)
+    assert {**writable.mail, **writable.rcpt}[type(value)].vital(value) is vital
+
+
 @pytest.mark.clause(
     "RFC4865-4.2b", "RFC4865-4.2c", "RFC4865-5.2a", "RFC2852-3a", "RFC3885-3.2a", "RFC6531-3.1b"
 )
