@@ -27,12 +27,13 @@ from ehlo._state import AGREED, ALLOWED, State
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
 from ehlo.extensions import (
     AUTH,
-    EVERY,
     NO_PARAMETERS,
+    STANDARD,
     STARTTLS,
     Body,
     Capabilities,
     Extension,
+    SmtpUtf8,
 )
 from ehlo.wire import base64
 from ehlo.wire.chunk import Chunk, render_chunk
@@ -63,12 +64,14 @@ class Caller:
         self,
         *,
         limits: Limits | None = None,
-        extensions: tuple[Extension, ...] = EVERY,
+        extensions: tuple[Extension, ...] | None = None,
         newlines: Newlines = Newlines.NORMALISE,
         trace: Trace | None = None,
     ) -> None:
         self.limits = limits if limits is not None else DEFAULT
-        self.extensions = extensions
+        self._given = extensions
+        self.extensions = STANDARD if extensions is None else extensions
+        """What the last EHLO reply is read with."""
         self._newlines = newlines
         self._trace = trace
         self._parser = ReplyParser(self.limits)
@@ -99,6 +102,15 @@ class Caller:
         """AUTH succeeded on this connection."""
 
     @property
+    def known_extensions(self) -> tuple[Extension, ...]:
+        """Those given, or by default all that there are, whatever the server offers."""
+        if self._given is not None:
+            return self._given
+        from ehlo.extensions.every import EVERY  # noqa: PLC0415 (for those who ask)
+
+        return EVERY
+
+    @property
     def state(self) -> State:
         """Where the session stands by the replies that came."""
         return self._state
@@ -126,6 +138,9 @@ class Caller:
         elif verb is _DATA and self._terms.get(Body) is Body.BINARY_MIME:
             # [RFC3030-3c]
             raise LocalProtocolError("a message that is no text is sent in chunks")
+        if not line.isascii() and self._terms.get(SmtpUtf8) is None:
+            # [RFC6531-3.2b]
+            raise LocalProtocolError("an address that is not ASCII needs SMTPUTF8")
         if self._trace is not None:
             trace_command(self._trace, line[:-2])
         self._queue(command, line, AGREED[state][verb])

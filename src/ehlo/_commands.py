@@ -199,7 +199,7 @@ def render_command(command: Command, writable: Writable) -> bytes:
 @lru_cache(maxsize=512)
 def _path_line(start: str, local: str, domain: str) -> bytes:
     """A line up to its path: a sender comes again with the next message, and need be proved but once."""
-    return render(f"{start}{render_path(Mailbox(local, domain))}")
+    return render(f"{start}{render_path(Mailbox(local, domain), utf8=True)}")
 
 
 def _write_mail(command: Mail, writable: Writable) -> bytes:

@@ -8,8 +8,9 @@ from typing import Any, Final, Protocol
 from ehlo._commands import Verb
 from ehlo._events import BodyStarted, HelloReceived, MailReceived, MessageReceived, RcptReceived
 from ehlo._patience import Patience
-from ehlo._server_config import ServerConfig
+from ehlo._server_config import NOTHING_OFFERED, Offer, ServerConfig
 from ehlo._transaction import Transaction
+from ehlo.sasl import ServerContext
 from ehlo.wire.dot import DotDecoder
 
 
@@ -19,13 +20,19 @@ class Changeable(Protocol):
     config: ServerConfig
     client_name: str | None
     extended: bool
+    offered: Offer
     transaction: Transaction
     patience: Patience
+
+    @property
+    def context(self) -> ServerContext: ...
 
 
 def _said_hello(conn: Changeable, event: HelloReceived) -> None:
     conn.client_name = event.name
     conn.extended = event.extended
+    # [RFC5321-4.1.1.1f] HELO enables no extension; others come with TLS, or go.
+    conn.offered = conn.config.offer(conn.context) if event.extended else NOTHING_OFFERED
 
 
 def _began(conn: Changeable, event: MailReceived) -> None:

@@ -42,7 +42,7 @@ class AuthDialogue:
         if not name:
             return replies.SYNTAX_ERROR, None
         # [RFC4954-4d] unknown, and known but not to be used on this channel, look the same.
-        offered = self._config.usable_mechanisms(context)
+        offered = self._config.offer(context).mechanisms
         if self._name not in offered:
             return self._config.policy.unknown_mechanism, None
         context = attrs.evolve(context, offered=offered)

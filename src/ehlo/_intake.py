@@ -25,7 +25,7 @@ from ehlo._events import (
     VrfyReceived,
 )
 from ehlo._patience import Patience
-from ehlo._server_config import ServerConfig
+from ehlo._server_config import Offer, ServerConfig
 from ehlo._transaction import Transaction
 from ehlo.extensions import (
     NO_PARAMETERS,
@@ -33,6 +33,7 @@ from ehlo.extensions import (
     Param,
     Parameters,
     Size,
+    SmtpUtf8,
     UnsupportedParameter,
     parse_parameters,
 )
@@ -53,7 +54,7 @@ class Facts(Protocol):
     config: ServerConfig
     tls: TLSInfo | None
     identity: Identity | None
-    extended: bool
+    offered: Offer
     transaction: Transaction
     patience: Patience
 
@@ -73,7 +74,7 @@ def _hello(facts: Facts, argument: bytes, *, extended: bool) -> Intake:
     config = facts.config
     if not _CLIENT_NAME.match(name) and (name or not config.policy.hello_without_name):
         return replies.BAD_HELLO
-    reply = config.ehlo_reply(facts.context) if extended else config.helo_reply
+    reply = config.offer(facts.context).reply if extended else config.helo_reply
     return HelloReceived(name.decode("ascii"), extended), reply
 
 
@@ -123,15 +124,14 @@ def _mail(facts: Facts, argument: bytes) -> Intake:
         reverse_path = address.parse_reverse_path(path, utf8=True)
     except address.AddressError:
         return replies.BAD_SENDER
-    # [RFC5321-4.1.1.1f] HELO enables no extension.
-    parameters = _parameters(rest, config.mail_specs if facts.extended else {})
+    parameters = _parameters(rest, facts.offered.mail)
     if isinstance(parameters, Reply):
         return parameters
     size = parameters.get(Size)
     maximum = config.limits.message_size
     if size is not None and maximum is not None and size.octets > maximum:
         return replies.TOO_BIG
-    refusal = check_mail(config.policy, reverse_path)
+    refusal = check_mail(config.policy, reverse_path, utf8=parameters.get(SmtpUtf8) is not None)
     return refusal or (MailReceived(reverse_path, _judged(facts, parameters)), replies.MAIL_OK)
 
 
@@ -151,13 +151,13 @@ def _rcpt(facts: Facts, argument: bytes) -> Intake:
         forward_path = address.parse_forward_path(path, utf8=True)
     except address.AddressError:
         return replies.BAD_RECIPIENT
-    parameters = _parameters(rest, config.rcpt_specs if facts.extended else {})
+    parameters = _parameters(rest, facts.offered.rcpt)
     if isinstance(parameters, Reply):
         return parameters
     if facts.transaction.accepted >= config.limits.recipients:
         # [RFC5321-4.5.3.1.10a] 452, and the earlier ones stay valid.
         return replies.TOO_MANY_RECIPIENTS
-    refusal = check_rcpt(config.policy, forward_path)
+    refusal = check_rcpt(config.policy, forward_path, utf8=facts.transaction.utf8)
     return refusal or (RcptReceived(forward_path, parameters), replies.RCPT_OK)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +23,21 @@ _NO_MECHANISMS: Final[ServerMechanisms] = MappingProxyType({})
 _COMMAND_LINE: Final = 512
 
 
+@attrs.frozen(eq=False)
+class Offer:
+    """What one EHLO reply enables."""
+
+    mechanisms: tuple[str, ...]
+    """[RFC4954-4y] those that are taken on this channel."""
+    reply: Reply
+    mail: Mapping[str, Param[Any]]
+    rcpt: Mapping[str, Param[Any]]
+    """The parameters, by upper-case keyword."""
+
+
+NOTHING_OFFERED: Final = Offer((), Reply(250, ""), {}, {})
+
+
 def _check_hostname(_: object, __: object, value: str) -> None:
     try:
         check_domain(value)
@@ -31,7 +47,8 @@ def _check_hostname(_: object, __: object, value: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class ServerConfig:
-    """Raises LocalProtocolError for a host name that cannot stand in a greeting."""
+    """Raises LocalProtocolError for a host name that cannot stand in a greeting, and for an extension
+    without those that it needs."""
 
     hostname: str = attrs.field(validator=_check_hostname)
     """A domain or an address literal: the greeting, EHLO and 221 carry it."""
@@ -45,8 +62,6 @@ class ServerConfig:
     tls_available: bool = False
     """STARTTLS can be had."""
 
-    mail_specs: dict[str, Param[Any]] = attrs.field(init=False, repr=False, eq=False)
-    rcpt_specs: dict[str, Param[Any]] = attrs.field(init=False, repr=False, eq=False)
     chunking: bool = attrs.field(init=False, repr=False, eq=False)
     """BDAT is taken."""
     command_limit: int = attrs.field(init=False, repr=False, eq=False)
@@ -58,9 +73,7 @@ class ServerConfig:
     greeting_reply: Reply = attrs.field(init=False, repr=False, eq=False)
     helo_reply: Reply = attrs.field(init=False, repr=False, eq=False)
     quit_reply: Reply = attrs.field(init=False, repr=False, eq=False)
-    _offers: dict[_Means, tuple[tuple[str, ...], Reply]] = attrs.field(
-        init=False, repr=False, eq=False, factory=dict
-    )
+    _offers: dict[_Means, Offer] = attrs.field(init=False, repr=False, eq=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         extensions = self.extensions
@@ -74,8 +87,6 @@ class ServerConfig:
         command = max(self.limits.command_line, _COMMAND_LINE + max(mail, rcpt))
         derived = {
             "chunking": CHUNKING.keyword in keywords,
-            "mail_specs": parameter_specs(param for extension in extensions for param in extension.mail),
-            "rcpt_specs": parameter_specs(param for extension in extensions for param in extension.rcpt),
             "command_limit": command,
             "line_limit": max(command, self.limits.auth_line) if self.mechanisms else command,
             "greeting_reply": Reply(220, f"{self.hostname} {self.greeting}"),
@@ -85,17 +96,10 @@ class ServerConfig:
         for name, value in derived.items():
             object.__setattr__(self, name, value)
         # A mechanism that cannot be made is a fault of the set-up, not of the first session.
-        self._offer(NO_CONTEXT)
+        self.offer(NO_CONTEXT)
 
-    def usable_mechanisms(self, context: ServerContext) -> tuple[str, ...]:
-        """[RFC4954-4y] the mechanisms that are offered, and taken, on this channel."""
-        return self._offer(context)[0]
-
-    def ehlo_reply(self, context: ServerContext) -> Reply:
+    def offer(self, context: ServerContext) -> Offer:
         """The same for every connection with the same means."""
-        return self._offer(context)[1]
-
-    def _offer(self, context: ServerContext) -> tuple[tuple[str, ...], Reply]:
         means = (context.tls, frozenset(context.channel_bindings), context.certified)
         found = self._offers.get(means)
         if found is None:
@@ -104,11 +108,11 @@ class ServerConfig:
             names = tuple(
                 name for name, one in made.items() if one.usable() and (cleartext or not one.cleartext)
             )
-            found = self._offers[means] = (names, Reply(250, self._hello_lines(context.tls, names)))
+            found = self._offers[means] = self._offer(context.tls, names)
         return found
 
-    def _hello_lines(self, tls: bool, mechanisms: tuple[str, ...]) -> tuple[str, ...]:
-        """The lines of the EHLO reply: the host name, then a line for each extension on offer."""
+    def _offer(self, tls: bool, mechanisms: tuple[str, ...]) -> Offer:
+        """The lines of the EHLO reply are the host name and one for each extension on offer."""
         facts = OfferFacts(
             tls_active=tls,
             tls_available=self.tls_available,
@@ -116,10 +120,17 @@ class ServerConfig:
             mechanisms=mechanisms,
         )
         lines = [self.hostname]
+        on: list[Extension] = []
         for extension in self.extensions:
             words = extension.offer(facts)
             if words is not None:
+                on.append(extension)
                 lines.append(" ".join((extension.keyword, *words)))
         if self.policy.legacy_auth_line and mechanisms:
             lines.append(f"AUTH={' '.join(mechanisms)}")
-        return tuple(lines)
+        return Offer(
+            mechanisms,
+            Reply(250, tuple(lines)),
+            parameter_specs(param for extension in on for param in extension.mail),
+            parameter_specs(param for extension in on for param in extension.rcpt),
+        )

@@ -23,7 +23,7 @@ from ehlo._events import (
 )
 from ehlo._order import out_of_order, unknown_command
 from ehlo._patience import deadline
-from ehlo._server_config import ServerConfig
+from ehlo._server_config import NOTHING_OFFERED, ServerConfig
 from ehlo._speaker import Speaker
 from ehlo._state import IN_TRANSACTION, State
 from ehlo._transaction import NO_TRANSACTION
@@ -50,6 +50,7 @@ class Taker(Speaker):
         "client_name",
         "extended",
         "identity",
+        "offered",
         "tls",
         "tls_refused",
         "transaction",
@@ -72,6 +73,8 @@ class Taker(Speaker):
         """What the client called itself in its last accepted EHLO or HELO."""
         self.extended = False
         """The last hello was EHLO."""
+        self.offered = NOTHING_OFFERED
+        """What the last reply to it offered."""
         self.transaction = NO_TRANSACTION
         """The open transaction, or the last one."""
 

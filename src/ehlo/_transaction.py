@@ -7,7 +7,7 @@ from typing import Final
 from ehlo._body import BodyReader
 from ehlo._events import Envelope, MailReceived, RcptReceived, Recipient
 from ehlo._server_config import ServerConfig
-from ehlo.extensions import NO_PARAMETERS, Body
+from ehlo.extensions import NO_PARAMETERS, Body, SmtpUtf8
 from ehlo.wire.text import Content
 
 
@@ -44,6 +44,12 @@ class Transaction:
         """What the sender says of the octets."""
         parameters = self._mail.parameters
         return None if parameters is NO_PARAMETERS else parameters.get(Body)
+
+    @property
+    def utf8(self) -> bool:
+        """Addresses need not be ASCII."""
+        parameters = self._mail.parameters
+        return parameters is not NO_PARAMETERS and parameters.get(SmtpUtf8) is not None
 
     @property
     def binary(self) -> bool:

@@ -48,6 +48,7 @@ from ehlo.extensions import (
     CHUNKING,
     PIPELINING,
     Capabilities,
+    understood,
 )
 from ehlo.wire.codes import CLOSING, ReplyClass
 from ehlo.wire.dot import DotEncoder
@@ -172,6 +173,8 @@ class ClientConnection(Caller):
         self.capabilities = capabilities
         self.can_pipeline = PIPELINING.keyword in capabilities
         self.can_chunk = CHUNKING.keyword in capabilities
+        if self._given is None:
+            self.extensions = understood(capabilities)
         self.writable = Writable.of(x for x in self.extensions if x.keyword in capabilities)
 
     def _end(self) -> None:

@@ -31,7 +31,7 @@ from ehlo._exchange import AuthDialogue, Turn
 from ehlo._intake import INTAKE, Plain, plain_command, take_plain
 from ehlo._order import out_of_order, settled, unknown_command
 from ehlo._patience import IDLE
-from ehlo._server_config import ServerConfig
+from ehlo._server_config import NOTHING_OFFERED, ServerConfig
 from ehlo._state import ALLOWED, State, advance
 from ehlo._taker import Taker
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
@@ -197,6 +197,7 @@ class ServerConnection(Taker):
         self.identity = self.asserted
         self.client_name = None
         self.extended = False
+        self.offered = NOTHING_OFFERED
         self._settled = settled(self)
         self._wait = None
         if self._trace is not None:

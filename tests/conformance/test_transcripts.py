@@ -35,7 +35,7 @@ from ehlo.flows import Flow, close, hooks_of, open_session, serve, submit
 from ehlo.testing import EXCHANGE_2003, ScriptedClient, ScriptedServer, drive, ehlo_reply, run
 
 LOGIN = Password(USER, PASSWORD)
-EHLO = "S: 220...\nC: EHLO a.example\n" + "S: 250-...\n" * 7 + "S: 250 DSN\n"
+EHLO = "S: 220...\nC: EHLO a.example\n" + "S: 250-...\n" * 9 + "S: 250 SMTPUTF8\n"
 QUIT = "C: QUIT\nS: 221...\n"
 MAIL = "C: MAIL FROM:<a@x.org>\nS: 250 2.1.0...\n"
 RCPT = "C: RCPT TO:<ok@x.org>\nS: 250 2.1.5...\n"
@@ -105,9 +105,11 @@ SERVER: dict[str, tuple[SubmissionPolicy, str]] = {
         MAIL + "C: RCPT TO:<no@x.org>\nS: 550 5.1.1...\nC: DATA\nS: 554 5.5.1 No valid recipients\nC: RSET\n"
         "S: 250...\n",
     ),
-    "16 BDAT is not there": (
+    "16 BDAT": (
         OPEN,
-        MAIL + RCPT + "C: BDAT 16 LAST\nC: NOOP\nC: QUIT\nC: xy\nS: 502 5.5.1...\nC: RSET\nS: 250...\n",
+        MAIL
+        + RCPT
+        + "C: BDAT 5\nC: abc\nS: 250 2.0.0 5 octets received\nC: BDAT 3 LAST\nC: x\nS: 250 2.0.0...\n",
     ),
     "17 DSN": (
         OPEN,
@@ -151,7 +153,8 @@ def test_12_starttls_reset() -> None:
     inside = (
         "C: STARTTLS\nS: 220 2.0.0...\nC: <TLS>\nC: MAIL FROM:<a@x.org>\nS: 503 5.5.1...\nC: EHLO a\n"
         "S: 250-mail.example\nS: 250-PIPELINING\nS: 250-SIZE...\nS: 250-AUTH PLAIN LOGIN NTLM\n"
-        "S: 250-ENHANCEDSTATUSCODES\nS: 250-8BITMIME\nS: 250 DSN\nC: STARTTLS\nS: 503 5.5.1...\n"
+        "S: 250-ENHANCEDSTATUSCODES\nS: 250-8BITMIME\nS: 250-DSN\nS: 250-CHUNKING\n"
+        "S: 250 SMTPUTF8\nC: STARTTLS\nS: 503 5.5.1...\n"
     )
     client = ScriptedClient(EHLO + inside + QUIT)
     run(serve(ServerConnection(server_config(policy=OXSMTP_2008)), hooks_of(Handler())), client)
@@ -164,7 +167,10 @@ def test_3_ntlm_not_offered() -> None:
 
     config = server_config(mechanisms={})
     client = ScriptedClient(
-        "S: 220...\nC: EHLO a\n" + "S: 250-...\n" * 6 + "S: 250 DSN\nC: AUTH NTLM\nS: 504 5.5.4...\n" + QUIT
+        "S: 220...\nC: EHLO a\n"
+        + "S: 250-...\n" * 8
+        + "S: 250 SMTPUTF8\nC: AUTH NTLM\nS: 504 5.5.4...\n"
+        + QUIT
     )
     run(serve(ServerConnection(config), hooks_of(Nobody())), client)
     client.check_done()

@@ -96,4 +96,4 @@ def test_what_is_thrown_away_is_no_command_although_it_is_remembered() -> None:
             if conn.deadline is None:
                 conn.accept()
     assert sum(isinstance(event, ehlo.MailReceived) for event in seen) == 1
-    assert [line[:3] for line in conn.data_to_send().splitlines()][-2:] == [b"502", b"250"]
+    assert [line[:3] for line in conn.data_to_send().splitlines()][-2:] == [b"503", b"250"]

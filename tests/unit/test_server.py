@@ -122,7 +122,9 @@ def test_ehlo_lists_what_there_is() -> None:
         "250-AUTH NTLM",
         "250-ENHANCEDSTATUSCODES",
         "250-8BITMIME",
-        "250 DSN",
+        "250-DSN",
+        "250-CHUNKING",
+        "250 SMTPUTF8",
     ]
     assert server.conn.client_name == "client.example"
     assert server.conn.extended
@@ -519,7 +521,7 @@ def test_addresses_that_are_not_ascii() -> None:
 
 
 @pytest.mark.clause("RFC5321-4.1.1.11a")
-@pytest.mark.parametrize("parameter", ["FOO", "FOO=1", "SMTPUTF8", "NOTIFY=NEVER", "HOLDFOR=5", "X-A=b"])
+@pytest.mark.parametrize("parameter", ["FOO", "FOO=1", "REQUIRETLS", "NOTIFY=NEVER", "HOLDFOR=5", "X-A=b"])
 def test_unknown_parameters(parameter: str) -> None:
     server = opened()
     assert server.one(f"{MAIL} {parameter}") == "555 5.5.4 Unsupported parameter"

@@ -1,4 +1,4 @@
-"""DATA and what follows it in the server role; BDAT, which is not there."""
+"""DATA and what follows it in the server role."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ def test_what_needs_no_hello() -> None:
         assert free < ALLOWED[state]
     assert ALLOWED[State.READY] - free == {Verb.STARTTLS, Verb.AUTH, Verb.MAIL}
     assert ALLOWED[State.MAIL] - free == {Verb.RCPT}
-    assert ALLOWED[State.RCPT] - free == {Verb.RCPT, Verb.DATA}
+    assert ALLOWED[State.RCPT] - free == {Verb.RCPT, Verb.DATA, Verb.BDAT, Verb.END_OF_DATA}
+    assert ALLOWED[State.CHUNK] - free == {Verb.BDAT, Verb.END_OF_DATA}
+    assert ALLOWED[State.VOID] == free
     assert ALLOWED[State.REFUSED] == {Verb.QUIT}
 
 
@@ -90,9 +92,21 @@ def test_an_absent_row_means_stay() -> None:
 
 
 def test_a_transaction_is_open_between_mail_and_the_final_reply() -> None:
-    assert set(IN_TRANSACTION) == {State.MAIL, State.RCPT, State.BODY}
-    for code in (250, 450, 550):
-        assert advance(State.BODY, Verb.END_OF_DATA, code) is State.READY
+    assert set(IN_TRANSACTION) == {State.MAIL, State.RCPT, State.BODY, State.CHUNK}
+    for state in (State.RCPT, State.BODY, State.CHUNK):
+        for code in (250, 450, 550):
+            assert advance(state, Verb.END_OF_DATA, code) is State.READY
+
+
+@pytest.mark.clause("RFC3030-2i", "RFC3030-2k")
+@pytest.mark.parametrize("state", [State.RCPT, State.CHUNK])
+def test_a_chunk_leads_on_or_leaves_nothing(state: State) -> None:
+    assert advance(state, Verb.BDAT, 250) is State.CHUNK
+    for code in (450, 503, 552):
+        assert advance(state, Verb.BDAT, code) is State.VOID
+    assert not ALLOWED[State.CHUNK] & {Verb.DATA, Verb.MAIL, Verb.RCPT, Verb.AUTH, Verb.STARTTLS}
+    assert advance(State.VOID, Verb.END_OF_DATA, 250) is State.VOID
+    assert advance(State.VOID, Verb.RSET, 250) is State.READY
 
 
 S = State

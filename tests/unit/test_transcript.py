@@ -171,7 +171,9 @@ def test_what_is_shown() -> None:
     text = [str(record) for record in server.trace]
     assert text[:2] == ["S: 220 mail.example ESMTP ready", "C: EHLO a"]
     assert text[9:] == [
-        "S: 250 DSN",
+        "S: 250-DSN",
+        "S: 250-CHUNKING",
+        "S: 250 SMTPUTF8",
         "C: (not a command, 7 octets)",
         "S: 500 5.5.1 Command not recognized",
         "C: MAIL FROM:<a@x.org>",

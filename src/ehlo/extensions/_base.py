@@ -13,9 +13,19 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 
 from ehlo._value import Value
+from ehlo.wire import xtext
+from ehlo.wire.address import Mailbox
 from ehlo.wire.command import ParameterError, split_parameters
 
 T = TypeVar("T")
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+def always(_: object) -> bool:
+    return True
 
 
 @attrs.frozen(repr=False, eq=False)
@@ -25,9 +35,16 @@ class Param(Value, Generic[T]):
     keyword: str
     type: type[T]
     parse: Callable[[str | None], T]
-    """From the text behind `=`, None when there was no `=`. Raises ValueError (501 5.5.4)."""
+    """From the text behind `=`, None when there was no `=`. Raises ValueError (501 5.5.4), or
+    UnsupportedParameter (555 5.5.4) for a right value that this server does not honour."""
     render: Callable[[T], str | None]
     """The text behind `=`; None for none. Raises ValueError."""
+    check: Callable[[Parameters], None] | None = None
+    """Looks at all parameters of the command when this one is among them: those that exclude or demand
+    each other. Raises ValueError (501 5.5.4)."""
+    vital: Callable[[T], bool] = _never
+    """Whether the message may not be sent without this value, where the server does not offer the
+    extension; others are left out then."""
 
 
 @attrs.frozen(repr=False, eq=False, kw_only=True)
@@ -66,7 +83,7 @@ class Extension(Value):
     """By how much the extension lengthens the MAIL line [RFC5321-4.5.3.1.4a]."""
     rcpt_octets: int = 0
     needs: tuple[str, ...] = ()
-    """Keywords of what has to be offered with it."""
+    """The keywords that a server must offer as well."""
 
 
 class UnsupportedParameter(Exception):
@@ -132,7 +149,15 @@ def parse_parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters:
             values[keyword] = spec.parse(value)
         except ValueError:
             raise ParameterError("a parameter has a wrong value") from None
-    return Parameters(values.values())
+    parameters = Parameters(values.values())
+    for keyword in values:
+        check = specs[keyword].check
+        if check is not None:
+            try:
+                check(parameters)
+            except ValueError as error:
+                raise ParameterError(str(error)) from None
+    return parameters
 
 
 def render_parameters(parameters: Parameters, params: Mapping[type[object], Param[Any]]) -> list[str]:
@@ -143,6 +168,8 @@ def render_parameters(parameters: Parameters, params: Mapping[type[object], Para
         if param is not None:
             text = param.render(value)
             words.append(param.keyword if text is None else f"{param.keyword}={text}")
+            if param.check is not None:
+                param.check(parameters)
     return words
 
 
@@ -159,3 +186,22 @@ def need_word(value: str | None) -> str:
         # upper() would make an S of U+017F: a word that no other reader takes for this one.
         raise ValueError("the value is not a word")
     return word.upper()
+
+
+def render_mailbox(mailbox: Mailbox) -> str:
+    """The mailbox in xtext. Raises ValueError for a value that no text parses to."""
+    text = str(mailbox)
+    if Mailbox.parse(text) != mailbox:
+        raise ValueError("not a mailbox")
+    return xtext.encode(text)
+
+
+def no_value(keyword: str, made: T) -> Param[T]:
+    """A vital parameter that says all by being there: `made` stands for it."""
+
+    def parse(value: str | None) -> T:
+        if value is not None:
+            raise ValueError("the parameter takes no value")
+        return made
+
+    return Param(keyword, type(made), parse, lambda _: None, vital=always)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import attrs
 
 from ehlo._value import Value
-from ehlo.extensions._base import Extension, OfferFacts, Param, need_value
+from ehlo.extensions._base import (
+    Extension,
+    OfferFacts,
+    Param,
+    need_value,
+    render_mailbox,
+)
 from ehlo.wire import xtext
 from ehlo.wire.address import Mailbox
 
@@ -30,12 +36,7 @@ def _parse(value: str | None) -> AuthParam:
 
 
 def _render(value: AuthParam) -> str:
-    if value.mailbox is None:
-        return "<>"
-    text = str(value.mailbox)
-    if Mailbox.parse(text) != value.mailbox:
-        raise ValueError("not a mailbox")
-    return xtext.encode(text)
+    return "<>" if value.mailbox is None else render_mailbox(value.mailbox)
 
 
 def _offer(facts: OfferFacts) -> tuple[str, ...] | None:

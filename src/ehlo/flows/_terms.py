@@ -10,8 +10,9 @@ from ehlo._commands import Mail, Rcpt
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope
 from ehlo.client import ClientConnection
-from ehlo.extensions import BINARY_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size
-from ehlo.wire.text import expected_size
+from ehlo.extensions import BINARY_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size, SmtpUtf8
+from ehlo.wire.address import AddressError
+from ehlo.wire.text import expected_size, header_of, is_utf8
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +29,8 @@ class Submission:
     """Whether octets over 127 are in it; None: not known. Told of `content`."""
     binary: bool = False
     """It is no text: each octet arrives as it is, also a CR or LF that stands alone (RFC 3030)."""
+    utf8: bool | None = None
+    """Whether its header is not ASCII; None: not known. Told of `content`."""
     pipelining: bool = True
     """Use PIPELINING where it is offered."""
     chunking: bool = True
@@ -35,8 +38,31 @@ class Submission:
 
 
 def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
+    """MAIL and each RCPT, and the keywords of what was wanted and is left out."""
     envelope = submission.envelope
-    given = envelope.parameters
+    values = _values(conn, submission)
+    utf8 = any(isinstance(value, SmtpUtf8) for value in values)
+    dropped: dict[str, None] = {}
+    try:
+        sender = envelope.reverse_path
+        if sender is not None and not utf8:
+            sender = sender.with_a_labels()
+        mail = Mail(sender, _offered(conn, values, "mail", dropped))
+        rcpts = [
+            Rcpt(
+                recipient.path if utf8 else recipient.path.with_a_labels(),
+                _offered(conn, recipient.parameters, "rcpt", dropped),
+            )
+            for recipient in envelope.recipients
+        ]
+    except AddressError as error:
+        raise LocalProtocolError(f"the server lacks SMTPUTF8: {error}") from None
+    return mail, rcpts, tuple(dropped)
+
+
+def _values(conn: ClientConnection, submission: Submission) -> list[object]:
+    """The parameters of MAIL: what the message needs, and what the caller wants."""
+    given = submission.envelope.parameters
     offered = conn.writable.mail
     values: list[object] = []
     content, size, eight_bit = submission.content, submission.size, submission.eight_bit
@@ -56,15 +82,28 @@ def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list
         elif eight_bit:
             # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.
             raise LocalProtocolError("the message has octets over 127 and the server lacks 8BITMIME")
-    if given is not NO_PARAMETERS:
-        values.extend(given)
-    dropped: dict[str, None] = {}
-    mail = Mail(envelope.reverse_path, _offered(conn, values, "mail", dropped))
-    rcpts = [
-        Rcpt(recipient.path, _offered(conn, recipient.parameters, "rcpt", dropped))
-        for recipient in envelope.recipients
-    ]
-    return mail, rcpts, tuple(dropped)
+    # [RFC6531-3.4b] not where nothing needs it.
+    if given.get(SmtpUtf8) is None and _needs_utf8(submission, SmtpUtf8 in offered, eight_bit is not False):
+        values.append(SmtpUtf8())
+    values.extend(given)
+    return values
+
+
+def _needs_utf8(submission: Submission, offered: bool, eight_bit: bool) -> bool:
+    """[RFC6531-3.4a] Raises LocalProtocolError for a header that the server would not take."""
+    header = submission.utf8
+    if header is None:
+        content = submission.content
+        text = header_of(content) if eight_bit and content is not None else b""
+        header = not text.isascii()
+        if header and not is_utf8(text):
+            raise LocalProtocolError("the header of the message has octets over 127 that are no UTF-8")
+    if header and not offered:
+        raise LocalProtocolError("the header of the message is not ASCII and the server lacks SMTPUTF8")
+    envelope = submission.envelope
+    paths = (envelope.reverse_path, *(recipient.path for recipient in envelope.recipients))
+    # Without the extension a domain may do with its form in ASCII.
+    return header or (offered and not all(path is None or path.is_ascii for path in paths))
 
 
 def _binary(conn: ClientConnection, submission: Submission) -> Body:
@@ -92,7 +131,7 @@ def _offered(
         if type(value) in offered:
             keep.append(value)
         else:
-            dropped[_keyword(conn.extensions, value, command)] = None
+            dropped[_keyword(conn.known_extensions, value, command)] = None
     return Parameters(keep)
 
 
@@ -100,5 +139,8 @@ def _keyword(extensions: Sequence[Extension], value: object, command: str) -> st
     for extension in extensions:
         for param in extension.mail if command == "mail" else extension.rcpt:
             if isinstance(value, param.type):
+                if param.vital(value):
+                    # [RFC8689-4.2.1a] [RFC2852-4.1.4.1a] not without it.
+                    raise LocalProtocolError(f"the server does not offer {param.keyword}")
                 return param.keyword
     raise LocalProtocolError(f"{type(value).__name__} is no parameter of {command.upper()}")

@@ -61,20 +61,20 @@ def _notify(value: AnyNotify) -> Notify:
 # Parsed and proved once: senders come again with each message, and recipients often.
 @lru_cache(maxsize=_ADDRESSES)
 def _forward_path(text: str) -> ForwardPath:
-    path = parse_forward_path(text)
-    render_path(path)
+    path = parse_forward_path(text, utf8=True)
+    render_path(path, utf8=True)
     return path
 
 
 @lru_cache(maxsize=_ADDRESSES)
 def _mailbox(text: str) -> Mailbox:
-    path = Mailbox.parse(text)
-    render_path(path)
+    path = Mailbox.parse(text, utf8=True)
+    render_path(path, utf8=True)
     return path
 
 
 def _checked(path: Mailbox) -> Mailbox:
-    render_path(path)
+    render_path(path, utf8=True)
     return path
 
 

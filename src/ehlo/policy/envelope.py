@@ -71,20 +71,23 @@ def _is_exempt(path: Mailbox) -> bool:
     return path.is_literal or (path.is_postmaster and not path.domain)
 
 
-def check_mail(policy: SubmissionPolicy, path: ReversePath) -> Reply | None:
-    """The refusal of a sender, or None. The null sender is never one [RFC4409-3.2c]."""
+def check_mail(policy: SubmissionPolicy, path: ReversePath, *, utf8: bool = False) -> Reply | None:
+    """The refusal of a sender, or None. The null sender is never one [RFC4409-3.2c].
+
+    `utf8`: SMTPUTF8 was declared, so that addresses need not be ASCII [RFC6531-3.2a].
+    """
     if path is None:
         return None
-    if not path.is_ascii:
+    if not utf8 and not path.is_ascii:
         return Reply(550, "Non-ASCII address not permitted", "5.6.7")
     if policy.require_qualified_domains and "." not in path.domain and not _is_exempt(path):
         return Reply(policy.rejection_code, "Sender domain is not fully qualified", "5.1.8")
     return None
 
 
-def check_rcpt(policy: SubmissionPolicy, path: ForwardPath) -> Reply | None:
+def check_rcpt(policy: SubmissionPolicy, path: ForwardPath, *, utf8: bool = False) -> Reply | None:
     """The refusal of a recipient, or None."""
-    if not path.is_ascii:
+    if not utf8 and not path.is_ascii:
         return Reply(553, "Non-ASCII address not permitted", "5.6.7")
     if policy.require_qualified_domains and "." not in path.domain and not _is_exempt(path):
         return Reply(policy.rejection_code, "Recipient domain is not fully qualified", "5.1.2")

@@ -75,6 +75,22 @@ class Mailbox(Value):
     def is_ascii(self) -> bool:
         return self.local.isascii() and self.domain.isascii()
 
+    def with_a_labels(self) -> Mailbox:
+        """The same mailbox with a domain in ASCII (RFC 5891), by the package `idna`. Raises AddressError,
+        also for a local part that is not ASCII: nothing stands for that [RFC6531-3.2c]."""
+        if self.domain.isascii() and self.local.isascii():
+            return self
+        if not self.local.isascii():
+            raise AddressError("a local part that is not ASCII has no other form")
+        try:
+            import idna  # noqa: PLC0415 (an extra)
+        except ImportError:
+            raise AddressError("a domain in ASCII needs the package idna: pip install ehlo[idna]") from None
+        try:
+            return Mailbox(self.local, idna.encode(self.domain, uts46=True).decode("ascii"))
+        except idna.IDNAError:
+            raise AddressError("the domain is not one that has a form in ASCII") from None
+
     @property
     def is_postmaster(self) -> bool:
         """[RFC5321-4.1.1.3c] in any letter case, with or without a domain."""

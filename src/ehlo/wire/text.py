@@ -6,6 +6,7 @@ than any pattern does.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from io import IncrementalNewlineDecoder
 from typing import Final
@@ -14,6 +15,7 @@ from ehlo._errors import LocalProtocolError
 
 _CRLF_ONLY: Final = frozenset({None, "\r\n"})
 _SAMPLE: Final = 4096
+_EMPTY_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\A\r?\n")
 
 
 class Content:
@@ -106,6 +108,20 @@ def has_bare_newline(data: bytes) -> bool:
     newlines = IncrementalNewlineDecoder(None, translate=False)
     newlines.decode(data.decode("latin-1"), final=True)
     return newlines.newlines not in _CRLF_ONLY
+
+
+def is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def header_of(message: bytes) -> bytes:
+    """The octets up to the first empty line, or all of them."""
+    found = _EMPTY_LINE.search(message)
+    return message if found is None else message[: found.start()]
 
 
 def expected_size(message: bytes) -> int:

@@ -54,7 +54,7 @@ from ehlo.sasl import (
 from ehlo.testing import FAKE_TLS, ScriptedClient, run
 
 PLAIN = "AGFsaWNlAHdvbmRlcg=="
-HELLO = "S: 220...\nC: EHLO a.example\n" + "S: 250-...\n" * 7 + "S: 250 DSN\n"
+HELLO = "S: 220...\nC: EHLO a.example\n" + "S: 250-...\n" * 9 + "S: 250 SMTPUTF8\n"
 QUIT = "C: QUIT\nS: 221...\n"
 ENVELOPE = "C: MAIL FROM:<a@x.org>\nS: 250 2.1.0...\nC: RCPT TO:<b@x.org>\nS: 250 2.1.5...\n"
 DATA = "C: DATA\nS: 354...\n"
@@ -544,7 +544,7 @@ STARTTLS = "C: STARTTLS\nS: 220 2.0.0...\n"
 def test_starttls() -> None:
     handler = Recorder()
     script = HELLO + STARTTLS + "C: <TLS>\nC: MAIL FROM:<a@x.org>\nS: 503...\nC: EHLO b.example\n"
-    conn = served(script + "S: 250-...\n" * 6 + "S: 250 DSN\n" + QUIT, handler)
+    conn = served(script + "S: 250-...\n" * 8 + "S: 250 SMTPUTF8\n" + QUIT, handler)
     assert conn.tls == FAKE_TLS
     assert ("on_hello", "b.example") in handler.calls
 
@@ -623,8 +623,8 @@ def test_the_profile() -> None:
     conn = ServerConfig(hostname="mail.example", policy=OXSMTP_2008)
     script = (
         "S: 220...\nC: EHLO a\n"
-        + "S: 250-...\n" * 5
-        + "S: 250 DSN\nC: MAIL FROM:<a@x.org>\nS: 530 5.7.0...\n"
+        + "S: 250-...\n" * 7
+        + "S: 250 SMTPUTF8\nC: MAIL FROM:<a@x.org>\nS: 530 5.7.0...\n"
     )
     served(script + QUIT, config=conn)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ehlo import Limits, Reply
-from ehlo.extensions import STANDARD, Capabilities, parameter_specs, parse_parameters
-from ehlo.wire import abnf, address, base64, codes, command, xtext
+from ehlo import Limits, Reply, XClient
+from ehlo.extensions import EVERY, LIMITS, Capabilities, parameter_specs, parse_parameters
+from ehlo.wire import abnf, address, base64, codes, command, proxy, xtext
 from ehlo.wire.buffer import ReceiveBuffer
 from ehlo.wire.dot import DotDecoder, DotEncoder
 from ehlo.wire.lines import LineReader
@@ -138,7 +138,15 @@ def _split_parameters(text: str) -> None:
 
 
 _split = _ignore(_split_parameters)
-SPECS = parameter_specs(param for extension in STANDARD for param in (*extension.mail, *extension.rcpt))
+
+
+def _tlvs(data: bytes) -> None:
+    octets = len(data) + 12
+    found = proxy.parse(b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + octets.to_bytes(2, "big") + bytes(12) + data)
+    assert found is not None
+
+
+SPECS = parameter_specs(param for extension in EVERY for param in (*extension.mail, *extension.rcpt))
 
 OCTETS: list[tuple[Callable[[bytes], None], bytes, int]] = [
     (_feed_bytewise, b"x", 16000),
@@ -163,6 +171,8 @@ OCTETS: list[tuple[Callable[[bytes], None], bytes, int]] = [
     (_one_reply, b"250-x\r\n", 6000),
     (_one_reply, b"250-2.0.0 x\r\n", 4000),
     (_one_reply, b"250-" + b"x" * 10 + b"\r\n", 4000),
+    (_tlvs, b"\x04\0\0", 16000),
+    (_tlvs, b"\x04\0\x01x", 16000),
 ]  # fmt: skip
 
 TEXTS: list[tuple[Callable[[str], None], str, str, int]] = [
@@ -194,6 +204,14 @@ TEXTS: list[tuple[Callable[[str], None], str, str, int]] = [
         ("", "+3D"), ("", ";"),
         ('"', "\\"), ("", "9"),
     )],
+    *[(_ignore(SPECS[name].parse), "", unit, 8000) for name, unit in (
+        ("SOLICIT", "a,"), ("SOLICIT", "a"), ("MTRK", "A"), ("SUBMITTER", "a."), ("RRVS", "2026-"),
+        ("BY", "1"),
+    )],
+    (_ignore(XClient.parse), "NAME=", "+41", 8000),
+    (_ignore(XClient.parse), "", "NAME=a ", 8000),
+    (lambda text: void(LIMITS.parse_offer(tuple(text.split()))), "", "a=1 ", 8000),
+    (lambda text: void(LIMITS.parse_offer((text,))), "", "a=", 8000),
     *[(_ignore(address.check_domain), head, unit, 20000) for head, unit in (
         ("", "a."), ("[", "1."), ("[IPv6:", "1:"), ("[IPv6:", ":"), ("[x:", "a"),
     )],
