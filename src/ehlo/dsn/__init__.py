@@ -12,9 +12,9 @@ randomness: dates, the Message-ID and the boundary are arguments.
 
 from __future__ import annotations
 
-from ehlo.dsn.build import Header, build
-from ehlo.dsn.parse import parse
-from ehlo.dsn.values import (
+from ehlo.dsn._build import Header, build
+from ehlo.dsn._parse import parse
+from ehlo.dsn._values import (
     Action,
     RecipientReport,
     Report,
@@ -22,7 +22,7 @@ from ehlo.dsn.values import (
     Returned,
     Typed,
 )
-from ehlo.dsn.wanted import Attempt, is_wanted, report_envelope, reports_wanted
+from ehlo.dsn._wanted import Attempt, is_wanted, report_envelope, reports_wanted
 
 __all__ = [
     "Action",

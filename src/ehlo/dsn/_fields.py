@@ -15,7 +15,7 @@ import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo._value import Value
-from ehlo.dsn.values import Action, Typed
+from ehlo.dsn._values import Action, Typed
 from ehlo.extensions.dsn import embed_unicode, embedded_unicode
 from ehlo.wire.abnf import ATEXT, CONTROL
 from ehlo.wire.codes import EnhancedCode

@@ -18,8 +18,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from ehlo._value import Value
-from ehlo.dsn.fields import RECIPIENT_FIELDS, REPORT_FIELDS, Field
-from ehlo.dsn.values import CLASSES, Action, RecipientReport, Report, ReportError, Returned, with_crlf
+from ehlo.dsn._fields import RECIPIENT_FIELDS, REPORT_FIELDS, Field
+from ehlo.dsn._values import CLASSES, Action, RecipientReport, Report, ReportError, Returned, with_crlf
 from ehlo.extensions import Ret
 from ehlo.wire.abnf import CONTROL
 from ehlo.wire.codes import EnhancedCode
@@ -142,15 +142,17 @@ def _report(status: bytes) -> Report:
         about_recipients.insert(0, about_message[split:])
         about_message = about_message[:split]
     values = _values(about_message, REPORT_FIELDS)
+    extensions = list(values.pop("extensions"))
     recipients = []
     for group in about_recipients:
         if any(name.lower() in _ABOUT_RECIPIENTS for name, _ in group):
             recipients.append(_recipient(group))
         else:
-            values["extensions"] += tuple(group)
+            extensions += group
     if not recipients:
         raise ReportError("the delivery status names no recipient")
-    return Report(**{"reporting_mta": None, **values}, recipients=tuple(recipients))
+    values.setdefault("reporting_mta", None)
+    return Report(**values, recipients=tuple(recipients), extensions=tuple(extensions))
 
 
 def _groups(text: str) -> list[Fields]:

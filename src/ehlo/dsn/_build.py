@@ -16,8 +16,8 @@ import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo._value import Value
-from ehlo.dsn.fields import RECIPIENT_FIELDS, REPORT_FIELDS, Field, clean, render_date
-from ehlo.dsn.values import (
+from ehlo.dsn._fields import RECIPIENT_FIELDS, REPORT_FIELDS, Field, clean, render_date
+from ehlo.dsn._values import (
     CLASSES,
     Action,
     Extensions,
@@ -174,7 +174,8 @@ def _check(report: Report) -> None:
         if recipient.will_retry_until is not None and recipient.action is not Action.DELAYED:
             # [RFC3464-2.3a]
             raise LocalProtocolError("Will-Retry-Until is for delays")
-    for name, _ in (pair for group in (report, *report.recipients) for pair in group.extensions):
+    groups = [report.extensions, *(recipient.extensions for recipient in report.recipients)]
+    for name, _ in (pair for group in groups for pair in group):
         if not _NAME.match(name) or name.lower() in _STANDARD:
             raise LocalProtocolError("an extension field has no name of its own")
 
@@ -236,7 +237,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _own_words(report: Report) -> str:
-    host = "" if report.reporting_mta is None else f" {report.reporting_mta.value}"
+    host = "" if report.reporting_mta is None else f" at host {report.reporting_mta.value}"
     lines = [f"This is the mail system{host}.", ""]
     for recipient in report.recipients:
         lines += [f"Your message to <{recipient.final_recipient.value}>", _SENTENCES[recipient.action]]

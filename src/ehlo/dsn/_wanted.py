@@ -1,4 +1,4 @@
-"""Whom to report on: NOTIFY, the null reverse-path, and what became of each recipient (RFC 3461 section 5.2)."""
+"""Whom to report on: NOTIFY, the null reverse-path and what became of each (RFC 3461 section 5.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope, Recipient
 from ehlo._value import Value
-from ehlo.dsn.values import CLASSES, Action, RecipientReport, Typed
+from ehlo.dsn._values import CLASSES, Action, RecipientReport, Typed
 from ehlo.extensions import Notify, Orcpt, Parameters
 from ehlo.wire.address import ForwardPath
 from ehlo.wire.codes import EnhancedCode
