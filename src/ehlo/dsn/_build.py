@@ -250,7 +250,7 @@ def _own_words(report: Report) -> str:
 
 
 def _explanation(text: str, *, eight_bit: bool) -> Part:
-    content = _BREAK.sub("\r\n", text).replace("\0", "?").encode("utf-8", "replace")
+    content = _BREAK.sub("\r\n", text).encode("utf-8", "replace")
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
     if _plain(content):

@@ -36,6 +36,7 @@ _RETURNED_TYPES: Final = {
     "text/rfc822-headers": Ret.HDRS,
     "message/global-headers": Ret.HDRS,
 }
+_BY_CLASS: Final = {2: Action.DELIVERED, 4: Action.DELAYED, 5: Action.FAILED}
 _ABOUT_RECIPIENTS: Final = frozenset(field.name.lower() for field in RECIPIENT_FIELDS)
 
 Fields: TypeAlias = list[tuple[str, str]]
@@ -109,8 +110,7 @@ def _split(content: bytes, boundary: str) -> Iterator[bytes]:
     start = None
     for found in delimiter.finditer(content):
         if start is not None:
-            # Two delimiters in a row share a line end.
-            yield content[start : max(start, found.start())]
+            yield content[start : found.start()]
         if found[1]:
             return
         start = found.end() + 1
@@ -197,6 +197,3 @@ def _recipient(fields: Fields) -> RecipientReport:
         # The last one of its classes: a failure is permanent.
         values["status"] = EnhancedCode(CLASSES[action][-1], 0, 0)
     return RecipientReport(**values)
-
-
-_BY_CLASS: Final = {2: Action.DELIVERED, 4: Action.DELAYED, 5: Action.FAILED}

@@ -81,7 +81,7 @@ class Typed(Value):
     def reply(cls, reply: Reply) -> Typed:
         """[RFC3461-9.2a] type smtp and the lines of the reply, each with its code."""
         text = reply.render(utf8=True).decode("utf-8", "replace")
-        return cls("smtp", " ".join(line.strip() for line in text.split("\r\n")).strip())
+        return cls("smtp", text.replace("\r\n", " ").strip())
 
 
 Extensions: TypeAlias = tuple[tuple[str, str], ...]

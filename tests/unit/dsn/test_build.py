@@ -267,7 +267,14 @@ def test_nothing_that_strangers_said_becomes_a_field(report: Report, utf8: bool)
 
 @pytest.mark.parametrize(
     "text",
-    ["word " * 400, "x" * 3000, " " * 3000 + "x", "\u00f8" * 2000, "x " + "y" * 990 + " z", "a   b" * 300],
+    [
+        "word " * 400,
+        "x" * 3000,
+        "x" + " " * 3000 + "y",
+        "\u00f8" * 2000,
+        "x " + "y" * 990 + " z",
+        "a   b" * 300,
+    ],
 )
 @pytest.mark.parametrize("utf8", [False, True])
 def test_no_line_is_too_long(text: str, utf8: bool) -> None:
@@ -279,8 +286,15 @@ def test_no_line_is_too_long(text: str, utf8: bool) -> None:
     octets = build(attrs.evolve(report, envelope_id=text), HEADER, utf8=utf8)
     check_octets(octets)
     # A line of nothing but space would end the group for lenient readers.
-    assert not re.search(rb"^[ \t]+$", status_of(octets), re.MULTILINE)
+    assert not re.search(rb"^[ \t]+\r$", status_of(octets), re.MULTILINE)
     assert len(parse(octets).recipients) == 1
+
+
+def test_empty_texts_and_line_breaks_in_texts() -> None:
+    report = attrs.evolve(REPORT, envelope_id="a\r\n\tb\nc", extensions=(("X-Empty", ""), ("X-Last", "1")))
+    octets = build(report, HEADER)
+    assert b"Original-Envelope-Id: a b c\r\n" in octets
+    assert b"\r\nX-Empty:\r\nX-Last: 1\r\n" in octets
 
 
 def test_long_texts_fold_where_they_can_be_put_together_again() -> None:
@@ -335,6 +349,12 @@ def test_a_backslash_stays_a_backslash(text: str, utf8: bool) -> None:
     assert parse(build(report, HEADER, utf8=utf8)) == report
 
 
+@pytest.mark.parametrize("utf8", [False, True])
+def test_ascii_of_type_utf8_needs_no_escape(utf8: bool) -> None:
+    octets = build(with_recipient(final_recipient=Typed("utf-8", "b+c=d@x.example")), HEADER, utf8=utf8)
+    assert b"Final-Recipient: utf-8; b+c=d@x.example\r\n" in octets
+
+
 @pytest.mark.clause("RFC6533-4.1a")
 def test_what_has_no_form_in_ascii_is_replaced() -> None:
     report = with_recipient(
@@ -373,6 +393,11 @@ LONG_HEADER = b"Subject: " + b"x" * 999 + b"\r\n"
         (Returned(Ret.HDRS, UTF8_HEADER), "7bit", "text/rfc822-headers", "quoted-printable", UTF8_HEADER),
         (Returned(Ret.HDRS, LONG_HEADER), "utf8", "text/rfc822-headers", "quoted-printable", LONG_HEADER),
         (Returned(Ret.HDRS, NO_LINE), "7bit", "text/rfc822-headers", "quoted-printable", NO_LINE),
+        (Returned(Ret.FULL, UTF8_HEADER + LONG), "utf8", "message/global", "base64", UTF8_HEADER + LONG),
+        (
+            Returned(Ret.HDRS, UTF8_HEADER + LONG_HEADER), "utf8", "text/rfc822-headers", "quoted-printable",
+            UTF8_HEADER + LONG_HEADER,
+        ),
         (Returned(Ret.HDRS, b""), "7bit", "text/rfc822-headers", None, b""),
     ],
 )  # fmt: skip

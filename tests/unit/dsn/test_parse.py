@@ -297,6 +297,7 @@ def test_diagnostics(field: str, found: Typed) -> None:
         ("Fri, 21 Nov 1997 09:55:06 -0600", datetime(1997, 11, 21, 9, 55, 6, tzinfo=CST)),
         ("21 nov 1997 9:55 -0600 (CST)", datetime(1997, 11, 21, 9, 55, tzinfo=CST)),
         ("Fri, 21 Nov 97 09:55:06 CST", datetime(1997, 11, 21, 9, 55, 6, tzinfo=CST)),
+        ("Tue, 21 Nov 50 09:55:06 UT", datetime(1950, 11, 21, 9, 55, 6, tzinfo=UTC)),
         ("Fri, 21 Nov 25 09:55:06 GMT", datetime(2025, 11, 21, 9, 55, 6, tzinfo=UTC)),
         ("Fri, 21 Nov 125 09:55:06 Z", datetime(2025, 11, 21, 9, 55, 6, tzinfo=UTC)),
         ("Fri, 21 Nov 1997 09:55:06", datetime(1997, 11, 21, 9, 55, 6, tzinfo=UTC)),
@@ -339,6 +340,7 @@ def test_what_is_repeated_or_unknown_is_kept() -> None:
         ),
         (f"{MESSAGE_FIELDS}{RECIPIENT_FIELDS}", "mail.local.example", 1),
         (f"{RECIPIENT_FIELDS}", None, 1),
+        (f"{RECIPIENT_FIELDS} \t\n{RECIPIENT_FIELDS}", None, 2),
         (f"{RECIPIENT_FIELDS}\n{RECIPIENT_FIELDS}", None, 2),
         (f"{MESSAGE_FIELDS}\n{RECIPIENT_FIELDS}".replace(": ", " :"), "mail.local.example", 1),
         (f" folded from nothing\n{MESSAGE_FIELDS}\n{RECIPIENT_FIELDS}", "mail.local.example", 1),
@@ -402,6 +404,16 @@ def test_no_reports(octets: bytes, message: str) -> None:
         parse(octets)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, Error)
+
+
+def test_delimiters() -> None:
+    """The first may be the first line, white space may follow, and what is behind the last is not ours."""
+    head = b"Content-Type: multipart/report; boundary=b\nContent-Type: text/plain\n\n"
+    status = f"--b \t\nContent-Type: message/delivery-status\n\n{RECIPIENT_FIELDS}".encode()
+    original = b"--b\nContent-Type: message/rfc822\n\nA: b\n"
+    assert parse(head + status + original).returned == Returned(Ret.FULL, b"A: b\r\n")
+    assert parse(head + status + b"--b\n" + original).returned == Returned(Ret.FULL, b"A: b\r\n")
+    assert parse(head + status + b"--b--\n" + original).returned is None
 
 
 def test_a_boundary_of_the_content_ends_no_part_of_ours() -> None:

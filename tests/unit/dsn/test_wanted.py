@@ -73,6 +73,7 @@ def test_notify(notify: Notify | None, wanted: set[Action]) -> None:
 def test_delays_may_be_reported_when_notify_is_absent(notify: Notify | None, wanted: bool) -> None:
     sent = to_bob(notify)
     assert is_wanted(sent, sent.recipients[0], Action.DELAYED, delays=True) is wanted
+    assert is_wanted(sent, sent.recipients[0], Action.DELIVERED, delays=True) is (notify is S)
 
 
 @pytest.mark.clause("RFC3461-5.2a")
@@ -126,6 +127,7 @@ def test_one_report_on_all_that_want_one_and_nobody_else() -> None:
         (Outcome(BOB, False, BUSY), Attempt(retrying=True), (Action.DELAYED, "4.3.2")),
         (Outcome(BOB, False, Reply(451)), Attempt(), (Action.FAILED, "4.0.0")),
         (Outcome(BOB, False, Reply(552)), Attempt(retrying=True), (Action.DELAYED, "4.0.0")),
+        (Outcome(BOB, False, Reply(552, "Many", "5.5.3")), Attempt(retrying=True), (Action.DELAYED, "4.0.0")),
         (Outcome(BOB, False, None), Attempt(retrying=True), (Action.DELAYED, "4.0.0")),
         (Outcome(BOB, False, None), Attempt(), (Action.FAILED, "4.0.0")),
     ],
@@ -172,6 +174,7 @@ def test_the_same_address_twice_has_its_own_wishes_each_time() -> None:
     sent = Envelope(ALICE, recipients=(first, second))
     reports = reports_wanted(sent, [Outcome(BOB, False, FAILED), Outcome(BOB, False, FAILED)])
     assert [each.original_recipient for each in reports] == [Typed("rfc822", "second@local.example")]
+    assert reports_wanted(sent, [Outcome(BOB, False, FAILED), Outcome(BOB, True, TAKEN)]) == ()
 
 
 def test_outcomes_belong_to_the_envelope() -> None:
