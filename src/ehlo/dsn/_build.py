@@ -35,7 +35,7 @@ _FOLD_AT: Final = 78
 _LONGEST_WORD: Final = 900
 _LONGEST_LINE: Final = 998
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}\Z")
-_MESSAGE_ID: Final = re.compile(r"<[!-;=?-~]{1,900}>\Z")
+_MESSAGE_ID: Final = re.compile(r"<[!-;=?-~]{1,250}>\Z")
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,50}\Z")
 _BREAK: Final = re.compile(r"\r\n|\r|\n")
 # Where one word ends and the next begins; a longer run of spaces belongs to the word.
@@ -70,7 +70,7 @@ class Header(Value):
     date: datetime
     """With its zone."""
     message_id: str
-    """`<...>`, unique."""
+    """`<...>`, unique and printable ASCII."""
     boundary: str
     """1 to 50 letters, digits or `'()+_,-./:=?`. If the content holds it, another is made from it."""
 
@@ -91,7 +91,8 @@ def build(
 
     `text`: for people, in place of our own English words. `eight_bit`: the way back takes 8BITMIME.
     `utf8`: it takes SMTPUTF8, so there may be global-delivery-status (RFC 6533). Without either, every
-    octet is ASCII; a message with octets over 127 in its body is reduced to its header [RFC6522-3b].
+    octet is ASCII. A message that fits no encoding of the way back, as one with octets over 127 in its
+    body, is reduced to its header [RFC6522-3b].
     Raises LocalProtocolError for what no report may say.
     """
     _check(report)
@@ -111,7 +112,7 @@ def build(
     except AddressError as error:
         raise LocalProtocolError(f"header of a report: {error}") from None
     if not _MESSAGE_ID.match(header.message_id):
-        raise LocalProtocolError("a Message-ID is printable ASCII in angle brackets")
+        raise LocalProtocolError("a Message-ID is up to 250 printable ASCII characters in angle brackets")
     action = next(action for action in _SUBJECTS if any(r.action is action for r in report.recipients))
     lines = [
         *_fold("From", f"Mail Delivery System {postmaster}"),

@@ -217,6 +217,7 @@ def test_what_no_report_may_say(report: Report, message: str) -> None:
         ({"to": Mailbox("\u00e6", "local.example")}, "mailbox"),
         ({"message_id": "<1@x>\r\nBcc: eve"}, "Message-ID"),
         ({"message_id": "1@x"}, "Message-ID"),
+        ({"message_id": f"<{'1' * 251}>"}, "Message-ID"),
         ({"boundary": 'b"\r\nBcc: eve'}, "boundary"),
         ({"boundary": ""}, "boundary"),
         ({"boundary": "b" * 51}, "boundary"),
