@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 import ehlo
+import ehlo.dsn
 import ehlo.extensions
 import ehlo.flows
 import ehlo.sasl
@@ -172,6 +173,21 @@ EHLO = [
     "parse_users",
     "recipient",
 ]
+DSN = [
+    "Action",
+    "Attempt",
+    "Header",
+    "RecipientReport",
+    "Report",
+    "ReportError",
+    "Returned",
+    "Typed",
+    "build",
+    "is_wanted",
+    "parse",
+    "report_envelope",
+    "reports_wanted",
+]
 FLOWS = [
     "Action",
     "AnyNotify",
@@ -297,6 +313,7 @@ TESTING = [
 
 MODULES = [
     (ehlo, EHLO),
+    (ehlo.dsn, DSN),
     (ehlo.extensions, EXTENSIONS),
     (ehlo.flows, FLOWS),
     (ehlo.testing, TESTING),
@@ -335,10 +352,11 @@ def test_names_come_from_where_type_checkers_look_for_them(module: ModuleType) -
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import ehlo", "attr ehlo.client ehlo.server ehlo.flows"),
+        ("import ehlo", "attr ehlo.client ehlo.server ehlo.flows ehlo.dsn"),
         ("import ehlo; ehlo.flows", "attr ehlo.client ehlo.server"),
         ("from ehlo import ClientConnection", "ehlo.server ehlo.flows ehlo.sasl.choice ssl asyncio email"),
         ("from ehlo import ServerConnection", "ehlo.client ehlo.flows ehlo.sasl.ntlm ssl asyncio email"),
+        ("from ehlo import dsn", "ehlo.client ehlo.server ehlo.flows ehlo.sasl.choice ssl asyncio email"),
         ("from ehlo_io.asyncio import serve", "ehlo.client ehlo_io._client spnego trio email.message"),
         ("from ehlo_io.asyncio import connect", "ehlo.server ehlo_io._server spnego trio email.message"),
         ("from ehlo_io.blocking import connect", "asyncio ehlo.server spnego trio email.message"),

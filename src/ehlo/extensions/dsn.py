@@ -64,8 +64,12 @@ class Orcpt(Value):
         text = str(address)
         if text.isascii():
             return cls("rfc822", text, "rfc822;" + xtext.encode(text))
-        escaped = _NOT_UNICODE_XTEXT.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", text)
-        return cls("utf-8", text, "utf-8;" + escaped)
+        return cls("utf-8", text, "utf-8;" + embed_unicode(text))
+
+
+def embed_unicode(text: str) -> str:
+    """`text` as utf-8-addr-xtext [RFC6533-3c]: ASCII only, `\\x{HEX}` for what may not stand for itself."""
+    return _NOT_UNICODE_XTEXT.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", text)
 
 
 def _parse_ret(value: str | None) -> Ret:
@@ -102,7 +106,7 @@ def _parse_orcpt(value: str | None) -> Orcpt:
     if not semicolon or not text or len(raw) > ORCPT_LENGTH or not _ADDR_TYPE.match(kind):
         raise ValueError("ORCPT is addr-type;xtext")
     if kind.lower() == "utf-8":
-        return Orcpt(kind, _decode_unicode(text), raw)
+        return Orcpt(kind, embedded_unicode(text), raw)
     address = xtext.decode(text)
     if not _PRINTABLE.match(address):
         # [RFC3461-4.2d] a line break in it would end a field of the report that repeats it.
@@ -110,8 +114,8 @@ def _parse_orcpt(value: str | None) -> Orcpt:
     return Orcpt(kind, address, raw)
 
 
-def _decode_unicode(text: str) -> str:
-    """A `utf-8` address: `\\x{HEX}` for what may not stand for itself (RFC 6533 section 3)."""
+def embedded_unicode(text: str) -> str:
+    """The address that utf-8-addr-xtext or -unitext stands for (RFC 6533 section 3). Raises ValueError."""
     if not _UNICODE_XTEXT.match(_EMBEDDED.sub("", text)):
         raise ValueError("not a utf-8 address")
     return _EMBEDDED.sub(lambda found: _scalar(found[1]), text)
