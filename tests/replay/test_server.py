@@ -21,6 +21,7 @@ from tests.replay.recorded import (
     Connection,
     Difference,
     Entry,
+    Outcome,
     Turn,
     octets,
     parsed,
@@ -58,8 +59,8 @@ SENDER = "alice@local.example"
 class Handler(UserStore):
     """Knows the accounts of the recordings, the one good token, and remembers why it refused."""
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__({user: _stored(password, connection) for user, password in ACCOUNTS.items()})
+    def __init__(self, connection: Connection, accounts: Mapping[str, str]) -> None:
+        super().__init__({user: _stored(password, connection) for user, password in accounts.items()})
         self.refusals: list[str] = []
 
     def on_auth_token(self, session: Session, username: str, token: str, host: str, port: int) -> bool:
@@ -160,13 +161,15 @@ def replay(
     connection: Connection,
     entry: Entry,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     sizes: Iterable[int] | None = None,
+    accounts: Mapping[str, str] = ACCOUNTS,
 ) -> Replayed:
     prose = any(turn.reply[-1:] == ("334 NTLM supported",) for turn in connection.turns)
     policy = SubmissionPolicy(allow_cleartext_auth=True, auth_prose=prose)
     mechanisms = _mechanisms(connection, entry, monkeypatch)
     server = ServerConnection(server_config(policy=policy, mechanisms=mechanisms))
-    handler = Handler(connection)
+    handler = Handler(connection, accounts)
 
     exchange = [line_to_us(turn) for turn in connection.exchange]
     # [RFC5321-4.1.1.1] before EHLO it must not be answered.
@@ -266,6 +269,12 @@ def checked(replayed: Replayed, entry: Entry) -> None:
     assert codes == (["503", *["500"] * (len(codes) - 2), "250"] if codes else [])
 
 
+def _challenge_recorded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of NTLM's challenge, not its nonce alone: a MIC is computed over the message as it came."""
+    if connection.mechanism == "NTLM" and connection.challenges:
+        monkeypatch.setattr(acceptor, "write_challenge", lambda _: connection.challenges[0])
+
+
 @pytest.mark.clause("RFC4954-4h", "RFC4954-4j", "RFC5802-7b", "RFC7677-3a", "RFC2195-2b", "NTLM-3.2.5.2a")
 @pytest.mark.clause(
     "OXSMTP18-2.2.1a", "XLOGIN-3.2.5.1a", "XLOGIN-3.2.5.1b", "RFC7628-3.2.3b", "NTLM-3.2.5.1a"
@@ -276,15 +285,35 @@ def test_what_real_clients_said(name: str, cut: int | None, monkeypatch: pytest.
     entry = REGISTER[name]
     found: set[Difference] = set()
     for connection in TRANSCRIPTS[name]:
-        if connection.mechanism == "NTLM" and connection.challenges:
-            # All of it: a MIC is computed over the CHALLENGE_MESSAGE as it came.
-            recorded = connection.challenges[0]
-            monkeypatch.setattr(acceptor, "write_challenge", lambda _, recorded=recorded: recorded)
-        replayed = replay(connection, entry, monkeypatch, None if cut is None else repeat(cut))
+        _challenge_recorded(connection, monkeypatch)
+        replayed = replay(connection, entry, monkeypatch, sizes=None if cut is None else repeat(cut))
         found |= differences(replayed)
         checked(replayed, entry)
         assert replayed.refusals == list(entry.refusals)
     assert found == entry.server
+
+
+REFUSED = [
+    name
+    for name, entry in REGISTER.items()
+    if entry.outcome is Outcome.REFUSED and entry.secret and Difference.CODES not in entry.server
+]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nothing_but_the_password_was_wrong(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the client's password, and any NTLM allowed, the account is the client's."""
+    entry = attrs.evolve(REGISTER[name], ntlmv1=True)
+    for connection in TRANSCRIPTS[name]:
+        _challenge_recorded(connection, monkeypatch)
+        replayed = replay(connection, entry, monkeypatch, accounts={entry.user: entry.secret})
+        last = [reply[-1] for turn, reply in replayed.replies if turn.auth][-1]
+        if (connection.mechanism or "").startswith("SCRAM"):
+            # The recorded client has no line for the server's proof.
+            assert (octets(last.removeprefix("334 ")) or b"").startswith(b"v=")
+        else:
+            assert last.startswith("235 ")
+            checked(replayed, entry)
 
 
 NTLM = [name for name in NAMES if any(connection.authenticate for connection in TRANSCRIPTS[name])]
