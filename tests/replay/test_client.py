@@ -128,8 +128,10 @@ def _ntlm_refusal(connection: Connection, heard: list[str], user: str) -> str | 
     return acceptor.verify(acceptor.Exchange(negotiate, challenge), authenticate, message, blob, secret)
 
 
-@pytest.mark.clause("RFC4954-4h", "RFC5802-7b", "RFC7677-3a", "RFC2195-2b", "RFC4616-2a", "XLOGIN-3.1.5.1b")
-@pytest.mark.clause("NTLM-3.1.5.1a", "NTLM-3.1.5.1b", "NTLM-3.1.5.3a", "XOAUTH2-client-b", "RFC7628-3.2.3a")
+@pytest.mark.clause("RFC4954-4h", "RFC4954-4i", "RFC4954-6d", "RFC4616-2a", "RFC2195-2b", "RFC5802-5c")
+@pytest.mark.clause("XOAUTH2-client-a", "XOAUTH2-client-b", "XOAUTH2-client-c", "RFC7628-3.1a")
+@pytest.mark.clause("RFC7628-3.2.2b", "RFC7628-3.2.3a", "RFC4752-3.1b", "RFC4752-3.1c", "XLOGIN-3.1.5.1b")
+@pytest.mark.clause("NTLM-3.1.5.1a", "NTLM-3.1.5.1b", "NTLM-3.1.5.3a", "NTLM-nlmp-b", "NTLM-nlmp-d")
 @pytest.mark.parametrize("cut", [None, 1], ids=["whole", "octets"])
 @pytest.mark.parametrize("name", AGREED)
 def test_what_real_servers_said(name: str, cut: int | None, monkeypatch: pytest.MonkeyPatch) -> None:

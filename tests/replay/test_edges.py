@@ -67,7 +67,7 @@ def test_what_our_server_answers(name: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert ours[-1].startswith(answer), (line, ours)
 
 
-@pytest.mark.clause("OXSMTP18-2.2.1a", "NTLM-2.2.1.2a")
+@pytest.mark.clause("OXSMTP18-2.2.1a", "OXSMTP18-2.2.1b", "NTLM-2.2.1.2a")
 @pytest.mark.parametrize("name", ASKED)
 def test_the_first_334_to_ntlm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prose where the policy has it, else nothing; our client takes each for the same."""
@@ -100,7 +100,7 @@ HEARD: list[tuple[_Act, type[object] | None]] = [
 ]
 
 
-@pytest.mark.clause("RFC4954-4b", "RFC4954-4d", "RFC4954-4g", "RFC4954-4j")
+@pytest.mark.clause("RFC4954-4b", "RFC4954-4d", "RFC4954-4g", "RFC4954-4j", "EXCH-ehlo-b")
 def test_what_our_client_makes_of_each_answer() -> None:
     (connection,) = TRANSCRIPTS[EDGES]
     client = Client()
