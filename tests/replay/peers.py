@@ -75,23 +75,19 @@ class RecordedServer(_Link):
     connection: Connection
     found: set[Difference] = attrs.field(init=False, factory=set)
     heard: list[str] = attrs.field(init=False, factory=list)
-    """The lines of the exchange."""
-    _turns: deque[Turn] = attrs.field(init=False)
+    """The lines of the exchange, and what comes where the recording has ended."""
+    turns: deque[Turn] = attrs.field(init=False)
+    """What has not come to pass."""
     _outbox: bytearray = attrs.field(init=False, factory=bytearray)
     _closed: bool = attrs.field(init=False, default=False)
     _last: str = attrs.field(init=False, default="")
     """The code of the last reply."""
 
     def __attrs_post_init__(self) -> None:
-        self._turns = deque(self.connection.turns)
+        self.turns = deque(self.connection.turns)
         self._say(self.connection.greeting)
         if not self.connection.exchange:
             self.found.add(Difference.SILENT)
-
-    @property
-    def unsaid(self) -> list[Turn]:
-        """What of the exchange did not come to pass."""
-        return [turn for turn in self._turns if turn.auth]
 
     def send(self, data: bytes) -> None:
         self._outbox += data
@@ -101,12 +97,12 @@ class RecordedServer(_Link):
             self._hear(line)
 
     def receive(self, most: int) -> bytes | None:
-        if not self._inbox and (self._closed or not self._turns):
+        if not self._inbox and (self._closed or not self.turns):
             return b""
         return self._taken(most)
 
     def start_tls(self) -> TLSInfo | None:
-        assert self._turns.popleft().said == TLS
+        assert self.turns.popleft().said == TLS
         return CERTIFIED
 
     def _say(self, reply: Iterable[str]) -> None:
@@ -115,14 +111,16 @@ class RecordedServer(_Link):
             self._last = line[:3]
 
     def _hear(self, line: str) -> None:
-        turn = self._turns[0] if self._turns else None
-        if line == "QUIT":
-            self._say(["221 2.0.0 Bye"])
-        elif turn is None:
+        turn = self.turns[0] if self.turns else None
+        if turn is None:
             self._beyond(line)
+        elif turn.auth and line == "QUIT":
+            self.found.add(Difference.UNKNOWN)
+            self.turns.clear()
+            self._closed = True
         elif turn.auth and line.startswith("EHLO "):
             self.found.add(Difference.NO_EHLO)
-            self._say(hello(self.connection))
+            self._say(_hello(self.connection))
         elif turn.mechanism and turn.initial is None and line.startswith(f"{turn.said} "):
             self.found.add(Difference.ASKED)
             self.heard.append(line)
@@ -130,31 +128,37 @@ class RecordedServer(_Link):
         elif turn.initial is not None and line == f"AUTH {turn.mechanism}":
             self.found.add(Difference.LONG)
             self.heard.append(line)
-            self._turns[0] = attrs.evolve(turn, said=turn.initial)
+            self.turns[0] = attrs.evolve(turn, said=turn.initial)
             self._say(["334 "])
         else:
-            self._turns.popleft()
+            self.turns.popleft()
             if turn.auth:
                 self.heard.append(line)
-                self.found |= unlike(turn.said, line)
+                self.found |= _unlike(turn.said, line)
             else:
-                assert line.upper() == turn.said.upper()
+                assert _plain(line) == _plain(turn.said)
             self._say(turn.reply)
 
     def _beyond(self, line: str) -> None:
-        """What comes where the recording has ended."""
+        if line != "QUIT":
+            self.heard.append(line)
         if self._last == "334":
             self.found.add(Difference.HUNG_UP)
             self._say(["535 5.7.8 Authentication credentials invalid"])
         self._closed = True
 
 
-def hello(connection: Connection) -> list[str]:
+def _plain(line: str) -> str:
+    """A command without its parameters, which are each client's own."""
+    return re.sub("> .*", ">", line.upper())
+
+
+def _hello(connection: Connection) -> list[str]:
     """The reply to an EHLO that was not recorded."""
     return [f"250-{connection.host}", f"250 AUTH {connection.mechanism}"]
 
 
-def unlike(recorded: str, ours: str) -> set[Difference]:
+def _unlike(recorded: str, ours: str) -> set[Difference]:
     """What is different about two lines of an exchange, which mean the same."""
     if recorded == ours:
         return set()
@@ -202,15 +206,15 @@ class Played:
         """The recorded token of this side that says the same; an offer may also allow for more."""
         assert not encrypt
         for token in self._wrapped:
-            if unwrapped(token) in (data, b"\x01\xff\xff\xff"):
+            if _unwrapped(token) in (data, b"\x01\xff\xff\xff"):
                 return _Wrapped(token)
         raise AssertionError(data)
 
     def unwrap(self, data: bytes) -> _Wrapped:
-        return _Wrapped(unwrapped(data))
+        return _Wrapped(_unwrapped(data))
 
 
-def unwrapped(token: bytes) -> bytes:
+def _unwrapped(token: bytes) -> bytes:
     assert token[:2] == b"\x05\x04"
     # Flags: not sealed. The checksum, as long as the field says, stands at the end.
     assert not token[2] & 2

@@ -60,7 +60,7 @@ class Difference(Enum):
     HUNG_UP = "hung up"
     """The client closes the connection inside the exchange; ours goes on to its end."""
     SILENT = "silent"
-    """The client finds no mechanism that it knows, or not even says EHLO."""
+    """The client finds no mechanism that it knows, or does not even say EHLO."""
     UNKNOWN = "unknown mechanism"
     """DIGEST-MD5 is historic (RFC 6331), and neither of our roles has it."""
     CODES = "codes"
