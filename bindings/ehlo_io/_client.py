@@ -49,6 +49,8 @@ class ConnectOptions(TypedDict, total=False):
     """What an earlier session found out about this host: `facts` of its client."""
     pipelining: bool
     """False: wait for each reply, whatever the server offers."""
+    chunking: bool
+    """False: send messages by DATA, also where the server offers CHUNKING; some mishandle it."""
     newlines: ehlo.Newlines | str
     """normalise (default) or refuse: what to do with a bare CR or LF in a message."""
     limits: ehlo.Limits
@@ -67,6 +69,10 @@ class SubmitOptions(TypedDict, total=False):
     notify: ehlo.Notify | str | Iterable[str] | None
     ret: ehlo.Ret | str | None
     envid: str | ehlo.EnvId | None
+    parameters: Iterable[object]
+    """Further parameters of MAIL, such as `RequireTls()` or `MtPriority(3)`."""
+    binary: bool
+    """The message is no text: each octet arrives as it is, where the server takes that (BINARYMIME)."""
     submitter: str | ehlo.Mailbox | None
     """For who hands on: the address of the one who submitted the message first, "" for nobody known."""
 
@@ -196,10 +202,11 @@ class ClientBase:
             named_sender, named_recipients = addresses_of(message)
             sender = options.get("sender", named_sender)
             recipients = options.get("recipients", named_recipients)
+        binary = options.get("binary", False)
         prepared = prepare(
             message,
             eight_bit_offered=flows.takes_eight_bit(self._conn.capabilities),
-            refuse_bare=self._setup.newlines is ehlo.Newlines.REFUSE,
+            refuse_bare=self._setup.newlines is ehlo.Newlines.REFUSE and not binary,
         )
         envelope = ehlo.envelope(
             sender,
@@ -208,12 +215,15 @@ class ClientBase:
             ret=options.get("ret"),
             envid=options.get("envid"),
             submitter=options.get("submitter"),
+            parameters=options.get("parameters", ()),
         )
         submission = ehlo.Submission(
             envelope=envelope,
             content=prepared.content,
             size=prepared.size,
             eight_bit=prepared.eight_bit,
+            binary=binary,
             pipelining=self._setup.options.get("pipelining", True),
+            chunking=self._setup.options.get("chunking", True),
         )
         return submission, prepared.source

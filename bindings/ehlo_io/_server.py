@@ -36,6 +36,8 @@ class ServeOptions(TypedDict, total=False):
     """Refuse NTLM clients that do not bind to the TLS channel."""
     token_scope: str
     """What an OAuth token has to be good for; told to clients whose token is not."""
+    extensions: Sequence[ehlo.Extension]
+    """What is offered, and what of it is the handler's to keep; by default `ehlo.STANDARD`."""
     policy: ehlo.SubmissionPolicy
     limits: ehlo.Limits
     trace: ehlo.Trace | None
@@ -88,6 +90,7 @@ class ServerSetup:
             hostname=hostname,
             policy=policy,
             limits=options.get("limits", ehlo.Limits()),
+            extensions=tuple(options.get("extensions", ehlo.STANDARD)),
             mechanisms=mechanisms,
             tls_available=tls is not None,
         )

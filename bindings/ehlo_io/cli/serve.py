@@ -21,6 +21,7 @@ import attrs
 import click
 
 import ehlo
+import ehlo.extensions
 import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._common import LOGGER
@@ -114,6 +115,8 @@ def _serve(arguments: Arguments) -> None:
         hostname=hostname,
         implicit_tls=arguments.implicit_tls,
         policy=policy,
+        # A Maildir keeps any octets.
+        extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
     )

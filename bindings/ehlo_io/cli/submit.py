@@ -48,6 +48,8 @@ class Arguments:
     ret: str | None
     envid: str | None
     no_pipelining: bool
+    no_chunking: bool
+    binary: bool
     io: str
     transcript: bool
     json: bool
@@ -76,6 +78,8 @@ class Arguments:
 @click.option("--ret", type=click.Choice(["full", "hdrs"]), help="What a report returns of the message.")
 @click.option("--envid", metavar="ID", help="The name of the message in reports.")
 @click.option("--no-pipelining", is_flag=True, help="Wait for each reply.")
+@click.option("--no-chunking", is_flag=True, help="Send by DATA, whatever the server offers.")
+@click.option("--binary", is_flag=True, help="The message is no text: send its octets as they are.")
 @io_option
 @transcript_option
 @click.option("--json", is_flag=True, help="Print one JSON object.")
@@ -115,6 +119,7 @@ def _submit(arguments: Arguments) -> int:
         recipients=envelope.recipients,
         ret=arguments.ret,
         envid=arguments.envid,
+        binary=arguments.binary,
     )
     options = _connect_options(arguments)
     try:
@@ -176,6 +181,7 @@ def _connect_options(arguments: Arguments) -> ConnectOptions:
         allow_cleartext_auth=arguments.allow_cleartext_auth,
         allow_ntlmv1=arguments.allow_ntlmv1,
         pipelining=not arguments.no_pipelining,
+        chunking=not arguments.no_chunking,
     )
     if arguments.transcript:
         options["trace"] = trace_to_stderr

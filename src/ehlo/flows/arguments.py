@@ -79,11 +79,16 @@ def _checked(path: Mailbox) -> Mailbox:
 
 
 def recipient(
-    address: str | Mailbox, *, notify: AnyNotify | None = None, orcpt: str | Orcpt | None = None
+    address: str | Mailbox,
+    *,
+    notify: AnyNotify | None = None,
+    orcpt: str | Orcpt | None = None,
+    parameters: Iterable[object] = (),
 ) -> Recipient:
     """A recipient with delivery-report wishes of its own (RFC 3461).
 
     With `notify` and without `orcpt` the original recipient is the address itself [RFC3461-4.2c].
+    `parameters` are further ones of RCPT, such as `Rrvs(...)`.
     """
     if not isinstance(address, (str, Mailbox)):
         raise LocalProtocolError("recipient: an address is text, a Mailbox or a Recipient")
@@ -91,15 +96,22 @@ def recipient(
         path = _forward_path(address) if isinstance(address, str) else _checked(address)
     except AddressError as error:
         raise LocalProtocolError(f"recipient: {error}") from None
+    values: list[object] = [*parameters]
     if notify is None and orcpt is None:
-        return Recipient(path)
-    values: list[object] = []
+        return Recipient(path, _parameters(values))
     if notify is not None:
         values.append(_notify(notify))
         orcpt = orcpt if orcpt is not None else Orcpt.of(path)
     if orcpt is not None:
         values.append(orcpt if isinstance(orcpt, Orcpt) else Orcpt.of(orcpt))
-    return Recipient(path, Parameters(values))
+    return Recipient(path, _parameters(values))
+
+
+def _parameters(values: list[object]) -> Parameters:
+    try:
+        return Parameters(values) if values else NO_PARAMETERS
+    except ValueError as error:
+        raise LocalProtocolError(str(error)) from None
 
 
 def _sender(sender: str | Mailbox | None) -> ReversePath:
@@ -129,12 +141,13 @@ def envelope(
     ret: Ret | str | None = None,
     envid: str | EnvId | None = None,
     submitter: str | Mailbox | None = None,
+    parameters: Iterable[object] = (),
 ) -> Envelope:
     """The envelope of a message. A sender of None or "" is the null reverse-path.
 
     `notify` is for those recipients that are given as plain addresses. `submitter` is for who hands on
-    what somebody else submitted: that address, or "" when it is not known (RFC 4954 section 5). Raises
-    LocalProtocolError.
+    what somebody else submitted: that address, or "" when it is not known (RFC 4954 section 5).
+    `parameters` are further ones of MAIL, such as `RequireTls()`. Raises LocalProtocolError.
     """
     if isinstance(recipients, str):
         raise LocalProtocolError("recipients is a list of addresses, not one address")
@@ -148,10 +161,11 @@ def envelope(
         raise LocalProtocolError("ret is full or hdrs, envid 1 to 100 printable ASCII characters") from None
     if submitter is not None:
         values.append(AuthParam(_submitter(submitter)))
+    values.extend(parameters)
     paths = tuple(
         given if isinstance(given, Recipient) else recipient(given, notify=notify) for given in recipients
     )
-    return Envelope(_sender(sender), Parameters(values) if values else NO_PARAMETERS, paths)
+    return Envelope(_sender(sender), _parameters(values), paths)
 
 
 def takes_eight_bit(capabilities: Capabilities) -> bool:
