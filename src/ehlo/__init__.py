@@ -194,6 +194,7 @@ if TYPE_CHECKING:
         EnhancedCode,
         ReplyClass,
     )
+    from ehlo.wire.proxy import ProxyHeader, TlvType
     from ehlo.wire.reply import (
         Reply,
     )
@@ -293,6 +294,7 @@ __all__ = [
     "Pause",
     "PriorityProfile",
     "ProtocolError",
+    "ProxyHeader",
     "Quit",
     "QuitReceived",
     "Rcpt",
@@ -334,6 +336,7 @@ __all__ = [
     "TlsMode",
     "TlsReady",
     "TlsRequested",
+    "TlvType",
     "Token",
     "Trace",
     "TransactionReset",
@@ -418,6 +421,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.wire.codes": """
             EnhancedCode ReplyClass
+        """,
+        "ehlo.wire.proxy": """
+            ProxyHeader TlvType
         """,
         "ehlo.wire.reply": """
             Reply

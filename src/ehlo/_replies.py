@@ -53,6 +53,7 @@ BAD_CHUNK: Final = Reply(421, "Bad chunk size, closing connection", "4.7.0")
 TOO_MANY_ERRORS: Final = Reply(421, "Too many errors", "4.7.0")
 TOO_MANY_COMMANDS: Final = Reply(421, "Too many commands without a message", "4.7.0")
 TIMED_OUT: Final = Reply(421, "Timeout, closing connection", "4.4.2")
+NOT_THE_PROXY: Final = Reply(421, "Only for connections by its proxy, closing connection", "4.7.0")
 SHUTTING_DOWN: Final = Reply(421, "Service not available, closing connection", "4.3.2")
 
 # ---- TLS and AUTH ----

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo.flows._close import close
     from ehlo.flows._open import open_session
+    from ehlo.flows._proxied import TrustedProxies
     from ehlo.flows._serve import serve
     from ehlo.flows._submit import Submission, submit
     from ehlo.flows.actions import (
@@ -70,6 +71,7 @@ __all__ = [
     "Submission",
     "SubmissionResult",
     "TlsMode",
+    "TrustedProxies",
     "client_name",
     "close",
     "envelope",
@@ -105,6 +107,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.flows.options": """
             HostFacts Notice Opened SessionOptions TlsMode
+        """,
+        "ehlo.flows._proxied": """
+            TrustedProxies
         """,
         "ehlo.flows.results": """
             Outcome SubmissionResult
