@@ -79,7 +79,3 @@ class Connecting:
     ) -> None:
         if self._client is not None:
             await self._client.close()
-
-
-def no_connection(setup: ClientSetup, error: BaseException) -> ehlo.ConnectionFailed:
-    return ehlo.ConnectionFailed(f"no connection to {setup.host} port {setup.port}: {error}")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterable
+from os import PathLike
 from types import TracebackType
 from typing import Unpack
 
 import ehlo
 from ehlo import flows
-from ehlo_io._client import ClientBase, ClientSetup, ConnectOptions, SubmitOptions
+from ehlo_io._client import ClientBase, ClientSetup, ConnectOptions, SubmitOptions, no_connection
+from ehlo_io._common import local_address_of
 from ehlo_io._message import Message
 from ehlo_io._socket_pump import SocketPump
 
-__all__ = ["Client", "connect"]
+__all__ = ["Client", "connect", "connect_unix"]
 
 
 class Client(ClientBase):
@@ -57,17 +59,42 @@ class Client(ClientBase):
         self.close()
 
 
+def _open(setup: ClientSetup) -> Client:
+    conn = setup.connection()
+    try:
+        sock = _connected(setup)
+    except OSError as error:
+        raise no_connection(setup, error) from error
+    pump = SocketPump(sock, setup.channel)
+    local_address = local_address_of(sock.getsockname())
+    opened = pump.run(flows.open_session(conn, setup.session_options(local_address)))
+    return Client(setup, conn, opened, pump)
+
+
+def _connected(setup: ClientSetup) -> socket.socket:
+    if setup.path is None:
+        return socket.create_connection((setup.host, setup.port), setup.connect_timeout)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(setup.connect_timeout)
+        sock.connect(setup.path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Client:
     """Open a session that is ready for messages; see `ConnectOptions`.
 
     Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
     """
-    setup = ClientSetup.of(host, port, options)
-    conn = setup.connection()
-    try:
-        sock = socket.create_connection((host, port), setup.connect_timeout)
-    except OSError as error:
-        raise ehlo.ConnectionFailed(f"no connection to {host} port {port}: {error}") from error
-    pump = SocketPump(sock, setup.channel)
-    opened = pump.run(flows.open_session(conn, setup.session_options(sock.getsockname()[0])))
-    return Client(setup, conn, opened, pump)
+    return _open(ClientSetup.of(host, port, options))
+
+
+def connect_unix(path: str | PathLike[str], **options: Unpack[ConnectOptions]) -> Client:
+    """`connect` through a UNIX socket, by default without TLS.
+
+    Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
+    """
+    return _open(ClientSetup.of_path(path, options))

@@ -126,7 +126,8 @@ class SocketPump(Timed):
         self._blocks = False
         sock.setblocking(False)
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _DONTWAIT is not None:
                 # As struct timeval: the system ends the wait.
                 seconds = struct.pack("@ll", 0, int(_AT_ONCE * 1_000_000))

@@ -218,6 +218,7 @@ FLOWS = [
     "SubmissionResult",
     "TlsMode",
     "TrustedProxies",
+    "UNIX_PEER",
     "client_name",
     "close",
     "envelope",

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo.flows._close import close
     from ehlo.flows._open import open_session
-    from ehlo.flows._proxied import TrustedProxies
+    from ehlo.flows._proxied import UNIX_PEER, TrustedProxies
     from ehlo.flows._serve import serve
     from ehlo.flows._submit import Submission, submit
     from ehlo.flows.actions import (
@@ -48,6 +48,7 @@ __all__ = [
     "HOOKS",
     "SUBMISSIONS_PORT",
     "SUBMISSION_PORT",
+    "UNIX_PEER",
     "Action",
     "AnyNotify",
     "AnyRecipient",
@@ -109,7 +110,7 @@ __getattr__, __dir__ = lazily(
             HostFacts Notice Opened SessionOptions TlsMode
         """,
         "ehlo.flows._proxied": """
-            TrustedProxies
+            UNIX_PEER TrustedProxies
         """,
         "ehlo.flows.results": """
             Outcome SubmissionResult

@@ -20,7 +20,7 @@ from ehlo._value import Value
 from ehlo.flows.actions import Flow, Receive
 from ehlo.wire.proxy import ProxyError, ProxyHeader, parse
 
-UNIX: Final = "unix"
+UNIX_PEER: Final = "unix"
 """The address of every peer on a UNIX socket."""
 
 
@@ -41,13 +41,13 @@ class TrustedProxies(Value):
         if not given:
             raise LocalProtocolError("behind a proxy some address must be trusted")
         try:
-            networks = tuple(ip_network(name) for name in given if name != UNIX)
+            networks = tuple(ip_network(name) for name in given if name != UNIX_PEER)
         except ValueError as error:
             raise LocalProtocolError(f"no network of trusted proxies: {error}") from None
-        return cls(networks, UNIX in given)
+        return cls(networks, UNIX_PEER in given)
 
     def __contains__(self, peer: object) -> bool:
-        if peer == UNIX:
+        if peer == UNIX_PEER:
             return self.unix
         try:
             address = _unmapped(ip_address(str(peer)))
