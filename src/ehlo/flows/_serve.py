@@ -128,7 +128,9 @@ class _Server:
         """`run`, once the proxy has said whom it speaks for."""
         conn = self._conn
         if self._peer not in trusted:
-            warn(f"a connection from {self._peer}, which is none of the trusted proxies, was closed")
+            if self._peer is not None:
+                # Without an address it has gone already.
+                warn(f"a connection from {self._peer}, which is none of the trusted proxies, was closed")
             # In clear it would be noise to a client that begins with TLS.
             conn.close(None if implicit_tls else replies.NOT_THE_PROXY)
             received = b""
