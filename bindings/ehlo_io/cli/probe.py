@@ -65,6 +65,8 @@ def mechanisms_of(capabilities: ehlo.Capabilities | None) -> tuple[str, ...]:
 @click.pass_context
 def probe(context: click.Context, url: ServerUrl, ca: Path | None, as_json: bool) -> None:
     """Show what the server at URL offers before and inside TLS, and which rows of [MS-OXSMTP] it meets."""
+    if url.path is not None:
+        raise click.UsageError("a UNIX socket has no name that a certificate could prove: give a host")
     findings = Findings(implicit=url.tls is ehlo.TlsMode.IMPLICIT)
     status, error = Exit.OK, None
     try:

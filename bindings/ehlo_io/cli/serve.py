@@ -11,11 +11,11 @@ import queue
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 import click
@@ -24,6 +24,7 @@ import ehlo
 import ehlo.extensions
 import ehlo_io.asyncio
 import ehlo_io.blocking
+from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
@@ -32,10 +33,12 @@ from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.urls import is_host
 
+T = TypeVar("T")
 PRESETS: Final = MappingProxyType(
     {"oxsmtp-2008": ehlo.OXSMTP_2008, "exchange": ehlo.EXCHANGE, "open-test": ehlo.OPEN_TEST}
 )
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
+_HERE: Final = ("127.0.0.0/8", "::1", flows.UNIX_PEER)
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +47,8 @@ class Arguments:
 
     host: str
     port: int
+    unix: Path | None
+    unix_mode: int
     hostname: str | None
     maildir: Path | None
     tls_cert: Path | None
@@ -51,6 +56,8 @@ class Arguments:
     self_signed: bool
     write_ca: Path | None
     implicit_tls: bool
+    proxy_protocol: bool
+    proxy_from: tuple[str, ...]
     user: tuple[str, ...] = attrs.field(repr=False)
     users_file: Path | None
     mechanisms: tuple[str, ...]
@@ -65,11 +72,22 @@ class Arguments:
     transcript: bool
 
 
+def _octal(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    try:
+        return int(value, 8)
+    except ValueError:
+        raise click.BadParameter(f"{value} is not an octal number", context, parameter) from None
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=5870, show_default=True, help="0: any free one."
 )
+@click.option(
+    "--unix", type=click.Path(path_type=Path), metavar="PATH", help="Listen on a UNIX socket instead."
+)
+@click.option("--unix-mode", callback=_octal, default="600", show_default=True, help="Its permissions.")
 @click.option("--hostname", help="What the server calls itself.  [default: the host's name]")
 @click.option("--maildir", type=click.Path(file_okay=False, path_type=Path), help="Where messages go.")
 @click.option("--tls-cert", type=File(), help="The certificate and its chain, PEM.")
@@ -77,6 +95,13 @@ class Arguments:
 @click.option("--self-signed", is_flag=True, help="A fresh certificate for this machine.")
 @click.option("--write-ca", type=click.Path(dir_okay=False, path_type=Path), help="Who vouches for it.")
 @click.option("--implicit-tls", is_flag=True, help="TLS from the first octet, without STARTTLS.")
+@click.option("--proxy-protocol", is_flag=True, help="Each connection begins with a PROXY header (HAProxy).")
+@click.option(
+    "--proxy-from",
+    multiple=True,
+    metavar="NETWORK",
+    help="Where else proxies are than on this machine.  [repeatable]",
+)
 @click.option("--user", multiple=True, metavar="NAME:PASSWORD", help="An account.  [repeatable]")
 @click.option("--users-file", type=File(), metavar="FILE", help="Accounts: lines that `ehlo passwd` makes.")
 @click.option(
@@ -121,20 +146,21 @@ def _serve(arguments: Arguments) -> None:
         allow_ntlmv1=arguments.allow_ntlmv1,
     )
     _add_tls(options, arguments)
+    _add_proxies(options, arguments)
     if arguments.max_size is not None:
         options["limits"] = ehlo.Limits(message_size=arguments.max_size or None)
     if arguments.transcript:
         options["trace"] = trace_to_stderr
-    if not policy.require_auth and not _is_loopback(arguments.host):
+    place = Place(arguments.host, arguments.port, arguments.unix, arguments.unix_mode)
+    if not policy.require_auth and place.public:
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
     handler = handler_of(storage, users, arguments.keytab)
     try:
-        RUNNERS[arguments.io](handler, arguments.host, arguments.port, options)
+        RUNNERS[arguments.io](handler, place, options)
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:
-        where = address_text(arguments.host, arguments.port)
-        raise Failure(f"no server on {where}: {reason(error)}") from None
+        raise Failure(f"no server on {place}: {reason(error)}") from None
 
 
 # ---- arguments to values ----
@@ -193,6 +219,13 @@ def _add_tls(options: ServeOptions, arguments: Arguments) -> None:
         options["tls"] = from_files(arguments.tls_cert, arguments.tls_key, arguments.client_ca)
     elif arguments.implicit_tls:
         raise Failure("--implicit-tls needs --tls-cert or --self-signed")
+
+
+def _add_proxies(options: ServeOptions, arguments: Arguments) -> None:
+    if arguments.proxy_protocol:
+        options["proxied_from"] = (*_HERE, *arguments.proxy_from)
+    elif arguments.proxy_from:
+        raise Failure("--proxy-from needs --proxy-protocol")
 
 
 def _is_loopback(host: str) -> bool:
@@ -290,45 +323,80 @@ def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) 
 # ---- running until a signal ----
 
 
-def _announce(address: tuple[str, int]) -> None:
-    say(f"listening on {address_text(*address)}")
+@attrs.frozen
+class Place:
+    """What to listen on: host and port, or a UNIX socket."""
+
+    host: str
+    port: int
+    path: Path | None = None
+    mode: int = 0o600
+
+    @property
+    def public(self) -> bool:
+        return self.path is None and not _is_loopback(self.host)
+
+    def __str__(self) -> str:
+        return address_text(self.host, self.port) if self.path is None else str(self.path)
+
+    def server(
+        self, tcp: Callable[..., T], unix: Callable[..., T], handler: object, options: ServeOptions
+    ) -> T:
+        """`serve` or `serve_unix` of a binding, called."""
+        if self.path is None:
+            return tcp(handler, self.host, self.port, **options)
+        return unix(handler, self.path, mode=self.mode, **options)
 
 
-def _run_asyncio(handler: object, host: str, port: int, options: ServeOptions) -> None:
+class _Running(Protocol):
+    @property
+    def path(self) -> str | None: ...
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+
+def _announce(server: _Running) -> None:
+    say(f"listening on {server.path or address_text(*server.address)}")
+
+
+def _run_asyncio(handler: object, place: Place, options: ServeOptions) -> None:
     async def run() -> None:
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in _STOP:
             loop.add_signal_handler(number, stopped.set)
-        async with ehlo_io.asyncio.serve(handler, host, port, **options) as server:
-            _announce(server.address)
+        async with place.server(
+            ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options
+        ) as server:
+            _announce(server)
             await stopped.wait()
 
     asyncio.run(run())
 
 
-def _run_trio(handler: object, host: str, port: int, options: ServeOptions) -> None:
+def _run_trio(handler: object, place: Place, options: ServeOptions) -> None:
     import trio  # noqa: PLC0415 (only when asked for)
 
     import ehlo_io.trio  # noqa: PLC0415
 
     async def run() -> None:
         with trio.open_signal_receiver(*_STOP) as signals:
-            async with ehlo_io.trio.serve(handler, host, port, **options) as server:
-                _announce(server.address)
+            async with place.server(ehlo_io.trio.serve, ehlo_io.trio.serve_unix, handler, options) as server:
+                _announce(server)
                 await anext(aiter(signals))
 
     trio.run(run)
 
 
-def _run_blocking(handler: object, host: str, port: int, options: ServeOptions) -> None:
+def _run_blocking(handler: object, place: Place, options: ServeOptions) -> None:
     # An Event could be asked to wake its waiter while the waiter holds its lock; `put` may be
     # called at any moment.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     before = {number: signal.signal(number, lambda number, _: signals.put(number)) for number in _STOP}
     try:
-        with ehlo_io.blocking.serve(handler, host, port, **options) as server:
-            _announce(server.address)
+        with place.server(ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix, handler, options) as server:
+            _announce(server)
             signals.get()
     finally:
         for number, previous in before.items():

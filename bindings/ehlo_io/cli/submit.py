@@ -57,7 +57,11 @@ class Arguments:
 
 @click.command()
 @click.option(
-    "--server", callback=server_url, required=True, metavar="URL", help="SCHEME://[USER@]HOST[:PORT]"
+    "--server",
+    callback=server_url,
+    required=True,
+    metavar="URL",
+    help="SCHEME://[USER@]HOST[:PORT] or smtp:///PATH",
 )
 @click.option("--from", "sender", required=True, metavar="ADDRESS", help="The sender; <> for none.")
 @click.option("--to", required=True, multiple=True, metavar="ADDRESS[,...]", help="[repeatable]")
@@ -125,7 +129,7 @@ def _submit(arguments: Arguments) -> int:
     try:
         with _message(arguments) as message:
             session = SESSIONS[arguments.io]
-            report.result = session(url.host, url.port, options, message, submit_options, attempt)
+            report.result = session(url.where, options, message, submit_options, attempt)
             report.status = status_of_result(report.result)
     except ehlo.Error as error:
         report.status = status_of(error, connected=attempt.connected)
@@ -173,6 +177,8 @@ def _connect_options(arguments: Arguments) -> ConnectOptions:
     tls = ehlo.TlsMode(arguments.tls) if arguments.tls else url.tls
     if arguments.client_key is not None and arguments.client_cert is None:
         raise click.UsageError("--client-key needs --client-cert")
+    if url.path is not None and tls is not ehlo.TlsMode.NONE:
+        raise click.UsageError("a UNIX socket has no name that a certificate could prove: no --tls")
     options = ConnectOptions(
         tls=tls,
         context=trust(arguments.ca, arguments.client_cert, arguments.client_key),
