@@ -49,6 +49,8 @@ class ConnectOptions(TypedDict, total=False):
     """What an earlier session found out about this host: `facts` of its client."""
     pipelining: bool
     """False: wait for each reply, whatever the server offers."""
+    lmtp: bool
+    """The server speaks LMTP: each recipient has its own final outcome."""
     chunking: bool
     """False: send messages by DATA, also where the server offers CHUNKING; some mishandle it."""
     newlines: ehlo.Newlines | str
@@ -121,7 +123,10 @@ class ClientSetup:
 
     def connection(self) -> ehlo.ClientConnection:
         return ehlo.ClientConnection(
-            limits=self.options.get("limits"), newlines=self.newlines, trace=self.options.get("trace")
+            limits=self.options.get("limits"),
+            newlines=self.newlines,
+            lmtp=self.options.get("lmtp", False),
+            trace=self.options.get("trace"),
         )
 
     def session_options(self, local_address: str) -> ehlo.SessionOptions:

@@ -188,6 +188,12 @@ class Taker(Speaker):
             self._wait = None
         return BodyChunk(content) if content else None
 
+    def _repeat(self, reply: Reply) -> None:
+        """[RFC2033-4.2b] for each recipient but the last one, whose reply ends the transaction."""
+        if self.config.lmtp:
+            for _ in range(self.transaction.accepted - 1):
+                self._say(reply)
+
     def _end_of_body(self, size: int, refusal: Reply | None) -> None:
         self._wait = None
         if self._trace is not None:
@@ -196,6 +202,8 @@ class Taker(Speaker):
             event = MessageReceived(self.transaction.envelope, size)
             self._emit(self._ask(_END_OF_DATA, event, replies.MESSAGE_OK))
             return
-        self._send(Verb.END_OF_DATA, refusal)
+        refusal = replies.with_enhanced(_END_OF_DATA, refusal)
+        self._repeat(refusal)
+        self._answer(_END_OF_DATA, refusal)
         if self._state is not _CLOSED:
             self._emit(TransactionReset())
