@@ -52,17 +52,17 @@ def chunked(
         # [RFC3030-2i]
         conn.send(Rset())
         yield from whatever_comes(conn)
-        if _untaken(conn, mail, answers, failed):
+        if conn.state is State.READY and untaken(mail, answers, failed):
             conn.can_chunk = False
             source.put_back(first)
             return None
     return answers
 
 
-def _untaken(conn: ClientConnection, mail: Mail, answers: Answers, failed: Reply) -> bool:
+def untaken(mail: Mail, answers: Answers, failed: Reply) -> bool:
+    """Whether it was BDAT that was refused, and not the message."""
     binary = mail.parameters.get(Body) is Body.BINARY_MIME
-    ready = conn.state is State.READY
-    return ready and not binary and answers.any_accepted and not answers.chunks and failed.code in _UNKNOWN
+    return not binary and answers.any_accepted and not answers.chunks and failed.code in _UNKNOWN
 
 
 def _steps(

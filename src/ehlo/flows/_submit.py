@@ -41,11 +41,12 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
     except Unreadable as unreadable:
         error = unreadable.error
     else:
-        return _result(answers.result(submission.envelope.recipients, dropped, lmtp=conn.lmtp))
+        return checked(answers.result(submission.envelope.recipients, dropped, lmtp=conn.lmtp))
     raise error
 
 
-def _result(result: SubmissionResult) -> SubmissionResult:
+def checked(result: SubmissionResult) -> SubmissionResult:
+    """The same. Raises SubmissionFailed where nobody got the message."""
     if not result.accepted:
         decisive = result.reply or next((o.reply for o in result.outcomes if o.reply), None)
         raise SubmissionFailed(f"no recipient was accepted: {decisive}", result, reply=decisive)
