@@ -162,14 +162,14 @@ class _Converter:
             # Two delimiters may share a CRLF: nothing at all is between them.
             upto = max(place, found.start())
             if not inside:
-                out.append(self._beside(place, upto))
+                out.append(self._beside(place, upto, b""))
             elif self.entity(place, upto, depth + 1, default=default):
                 changed = True
             inside = True
             place = found.end() if found[1] else min(found.end() + 2, end)
             out.append(data[upto:place])
             if found[1]:
-                out.append(self._beside(place, end))
+                out.append(self._beside(place, end, b"\r\n"))
                 return changed
         if not inside:
             self._leave(start, end)
@@ -177,13 +177,13 @@ class _Converter:
             changed = True
         return changed
 
-    def _beside(self, start: int, end: int) -> bytes:
-        """What stands before the first and behind the last part, if it fits.
+    def _beside(self, start: int, end: int, instead: bytes) -> bytes:
+        """What stands before the first or behind the last part, if it fits.
 
         No encoding reaches it and no reader shows it (RFC 2046 section 5.1.1): else it is left out.
         """
         octets = self._data[start:end]
-        return octets if self._fits(octets) else b"\r\n"
+        return octets if self._fits(octets) else instead
 
 
 def _encode(content: bytes, *, is_text: bool, last: bool) -> tuple[bytes, bytes]:
@@ -213,7 +213,7 @@ def _content_type(fields: list[Field], default: bytes) -> tuple[bytes, bytes]:
     """`type/subtype` in lower case, and the boundary or b""."""
     for field in fields:
         if field.name == b"content-type":
-            value = _COMMENT.sub(rb"\1", field.value)
+            value = _COMMENT.sub(rb"\1", field.value).strip()
             found = _TYPE.match(value)
             if found is None:
                 # RFC 2045 section 5.2: what cannot be read is plain text.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.helpers.ratio import FACTOR, WORST, ratio
 
 from ehlo import Limits, Reply
 from ehlo.extensions import STANDARD, Capabilities, parameter_specs, parse_parameters
@@ -16,9 +16,6 @@ from ehlo.wire.buffer import ReceiveBuffer
 from ehlo.wire.dot import DotDecoder, DotEncoder, expected_size
 from ehlo.wire.lines import LineReader
 from ehlo.wire.reply import ReplyParser
-
-FACTOR = 4
-WORST = 8
 
 
 def _feed_bytewise(data: bytes) -> None:
@@ -229,25 +226,6 @@ def void(_: object) -> None:
     """Take a value whose making is what counts."""
 
 
-def _seconds(work: Callable[[Any], None], data: bytes | str) -> float:
-    # Not the clock on the wall: other programs may be at work.
-    start = time.process_time()
-    work(data)
-    return time.process_time() - start
-
-
-def _ratio(work: Callable[[Any], None], small: bytes | str, large: bytes | str) -> float:
-    """The time of `large` by that of `small`, the best of several runs; a noisy machine gets more of them."""
-    best_small = best_large = float("inf")
-    for run in range(40):
-        best_small = min(best_small, _seconds(work, small))
-        best_large = min(best_large, _seconds(work, large))
-        # What takes no time at all cannot be quadratic.
-        if run >= 1 and best_large < max(WORST * best_small, 0.0005):
-            return min(best_large / best_small, WORST - 1)
-    return best_large / best_small
-
-
 def _name(value: object) -> str | None:
     return getattr(value, "__name__", None) if callable(value) else repr(value)[:20]
 
@@ -256,13 +234,13 @@ def _name(value: object) -> str | None:
 @pytest.mark.parametrize(("work", "unit", "count"), OCTETS, ids=_name)
 def test_octets(work: Callable[[bytes], None], unit: bytes, count: int) -> None:
     times = count // len(unit)
-    assert _ratio(work, unit * times, unit * times * FACTOR) < WORST
+    assert ratio(work, unit * times, unit * times * FACTOR) < WORST
 
 
 @pytest.mark.parametrize(("work", "head", "unit", "count"), TEXTS, ids=_name)
 def test_text(work: Callable[[str], None], head: str, unit: str, count: int) -> None:
     times = count // len(unit)
-    assert _ratio(work, head + unit * times, head + unit * times * FACTOR) < WORST
+    assert ratio(work, head + unit * times, head + unit * times * FACTOR) < WORST
 
 
 def test_many_different_words() -> None:
@@ -271,7 +249,7 @@ def test_many_different_words() -> None:
     def work(lines: int) -> None:
         Capabilities("", tuple("AUTH " + " ".join(f"m{i}-{j}" for j in range(50)) for i in range(lines)))
 
-    assert _ratio(work, 40, 160) < WORST  # type: ignore[arg-type]
+    assert ratio(work, 40, 160) < WORST
 
 
 def test_the_measure_finds_what_is_quadratic() -> None:
@@ -279,4 +257,4 @@ def test_the_measure_finds_what_is_quadratic() -> None:
         for i in range(0, len(data), 10):
             data.count(b"x", 0, i)
 
-    assert _ratio(rescans, b"x" * 8000, b"x" * 32000) > WORST
+    assert ratio(rescans, b"x" * 8000, b"x" * 32000) > WORST
