@@ -16,12 +16,13 @@ ADDRESS_FIELDS: Final = frozenset(
     | {b"resent-reply-to", b"resent-to", b"resent-cc", b"resent-bcc"}
 )
 
-# A quoted string or literal without its end goes to the end of the field.
+# A quoted string or literal without its end goes to the end of the field, and is nothing.
 _TOKEN = re.compile(
-    rb'"(?:[^"\\]|\\.)*\\?(?:"|\Z)|\[(?:[^]\\]|\\.)*\\?(?:\]|\Z)|[<>,;:@.()\\]|[^\s"\[<>,;:@.()\\]+',
-    re.DOTALL,
+    rb'"(?:[^"\\]|\\.)*"|\[(?:[^]\\]|\\.)*\]|(?P<broken>["[].*)|[<>,;:@.()\\]|[^\s"[<>,;:@.()\\]+', re.DOTALL
 )
 _IN_COMMENT = re.compile(rb"\\.|[()]", re.DOTALL)
+# No word of an address, wherever it stands.
+_NOTHING: Final = b"\\"
 _UNQUOTE = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -62,7 +63,7 @@ def addresses(value: bytes) -> list[Address]:
         elif token == b">":
             found += _address(words)
             # What follows, up to the comma, is no address.
-            words, in_angle = [(0, b">")], False
+            words, in_angle = [(end, _NOTHING)], False
         elif token == b":" or (in_angle and token == b","):
             # What stood there was the name of a group, or a route.
             words = []
@@ -84,19 +85,26 @@ def _tokens(value: bytes) -> Iterator[tuple[int, bytes]]:
         elif token == b")":
             depth = max(0, depth - 1)
         elif not depth:
-            yield place, token
+            yield place, _NOTHING if found.lastgroup == "broken" else token
 
 
 def _address(words: list[tuple[int, bytes]]) -> list[Address]:
     """The one address that the words spell, or none."""
     texts = [text for _, text in words]
-    at = len(texts) - 1 - texts[::-1].index(b"@") if b"@" in texts else None
-    local = texts[:at]
-    # Words with dots between them; two side by side are a name without an address.
-    if not local or b">" in texts or not all((text == b".") == bool(n % 2) for n, text in enumerate(local)):
+    at = len(texts) - 1 - texts[::-1].index(b"@") if b"@" in texts else len(texts)
+    local, domain = texts[:at], texts[at + 1 :]
+    is_literal = len(domain) == 1 and domain[0].startswith(b"[")
+    if not local or not _dotted(local, b"[") or not (is_literal or _dotted(domain, b'["')):
         return []
-    domain = None if at is None else b"".join(texts[at + 1 :])
-    return [Address(words[-1][0], b"".join(local), domain)]
+    return [Address(words[-1][0], b"".join(local), b"".join(domain) if at < len(texts) else None)]
+
+
+def _dotted(texts: list[bytes], without: bytes) -> bool:
+    """Words with dots between them; two side by side are a name without an address."""
+    return all(
+        text != _NOTHING and text[0] not in without and (text == b".") == bool(place % 2)
+        for place, text in enumerate(texts)
+    )
 
 
 def qualified(value: bytes, domain: bytes) -> bytes:

@@ -173,8 +173,8 @@ class MessageFixer:
         found = EMPTY_LINE.search(buffer, self._searched)
         if found is None:
             self._searched = max(0, len(buffer) - 2)
-            # One octet is not the message's.
-            if len(buffer) - 1 > self._policy.header_octets:
+            # The first octet is not the message's, and a CR at the end may belong to the empty line.
+            if len(buffer) - 1 - buffer.endswith(b"\n\r") > self._policy.header_octets:
                 self._refuse(HEADER_TOO_LONG)
             return b""
         stop = found.start() + 1
