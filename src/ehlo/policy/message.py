@@ -57,11 +57,11 @@ _SINGLE: Final = frozenset(
 _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
 
 # What others can refer to, even where it bends the grammar: to replace it breaks their threads.
-_MESSAGE_ID = re.compile(rb"(?:\([^()]*\)\s*)*<[^<>\s@]+@[^<>\s]+>(?:\s*\([^()]*\))*\Z")
+_MESSAGE_ID = re.compile(rb"(?:\([^()]*\)\s*)*+<[^<>\s@]+@[^<>\s]+>(?:\s*\([^()]*\))*+\Z")
 _DATE = re.compile(
     rb"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\s*,\s*)?\d{1,2}\s+"
     rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{2,4}\s+"
-    rb"\d{1,2}\s*:\s*\d{2}(?:\s*:\s*\d{2})?\s+(?:[+-]\d{4}|[A-Z]{1,5})(?:\s*\([^()]*\))*\Z",
+    rb"\d{1,2}\s*:\s*\d{2}(?:\s*:\s*\d{2})?\s+(?:[+-]\d{4}|[A-Z]{1,5})(?:\s*\([^()]*\))*+\Z",
     re.IGNORECASE,
 )
 
@@ -125,7 +125,7 @@ class MessagePolicy(Value):
     most_received: int | None = 100
     """[RFC5321-6.3a] more Received fields are a loop; None for no bound."""
 
-    header_octets: int = 256 * 1024
+    header_octets: int = 128 * 1024
     """What is held back of a message, and refused (552) when the header block is longer. Messages to
     hundreds of people have some 50 KB of it."""
 
