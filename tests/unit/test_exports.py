@@ -13,6 +13,7 @@ import pytest
 
 import ehlo
 import ehlo.flows
+import ehlo.policy
 import ehlo.sasl
 import ehlo.testing
 
@@ -191,6 +192,26 @@ FLOWS = [
     "takes_eight_bit",
     "tls_mode",
 ]
+POLICY = [
+    "BareNewlines",
+    "ConversionError",
+    "EXCHANGE",
+    "Fixup",
+    "MessageFacts",
+    "MessageFixer",
+    "MessageNeed",
+    "MessagePolicy",
+    "NeedScanner",
+    "OPEN_TEST",
+    "OXSMTP_2008",
+    "SubmissionPolicy",
+    "check_data",
+    "check_mail",
+    "check_rcpt",
+    "needs_of",
+    "to_eight_bit",
+    "to_seven_bit",
+]
 TESTING = [
     "EXCHANGE_2003",
     "EXCHANGE_ONLINE",
@@ -205,7 +226,7 @@ TESTING = [
 ]
 
 
-MODULES = [(ehlo, EHLO), (ehlo.flows, FLOWS), (ehlo.testing, TESTING)]
+MODULES = [(ehlo, EHLO), (ehlo.flows, FLOWS), (ehlo.policy, POLICY), (ehlo.testing, TESTING)]
 
 
 @pytest.mark.parametrize(("module", "names"), MODULES)
@@ -244,6 +265,10 @@ def test_names_come_from_where_type_checkers_look_for_them(module: ModuleType) -
         ("import ehlo; ehlo.flows", "attr ehlo.client ehlo.server"),
         ("from ehlo import ClientConnection", "ehlo.server ehlo.flows ehlo.sasl.choice ssl asyncio email"),
         ("from ehlo import ServerConnection", "ehlo.client ehlo.flows ehlo.sasl.ntlm ssl asyncio email"),
+        (
+            "from ehlo import ServerConnection",
+            "ehlo.policy.message ehlo.policy.needs ehlo.policy.trace datetime",
+        ),
         ("from ehlo_io.asyncio import serve", "ehlo.client ehlo_io._client spnego trio email.message"),
         ("from ehlo_io.asyncio import connect", "ehlo.server ehlo_io._server spnego trio email.message"),
         ("from ehlo_io.blocking import connect", "asyncio ehlo.server spnego trio email.message"),

@@ -93,6 +93,9 @@ class _Converter:
         place = len(out)
         out += (b"", data[stop:body])
         encoding, changed = self._body(fields, body, end, depth, default)
+        if (changed or encoding is not None) and not all(field.name for field in fields):
+            # Some readers take such a line for the start of the body, and with it what would be added.
+            raise ConversionError("a header block has a line that is no field")
         if encoding is not None:
             fields = _with_encoding(fields, encoding)
         if changed and is_message:

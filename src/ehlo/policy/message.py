@@ -18,8 +18,9 @@ out mended; all behind it passes through as it came. In a handler:
         self.file.write(session.state.finish())
         return session.state.refusal
 
-A handler without `on_body` feeds the whole `content` in `on_message`. A refusal may come at any time: the
-pieces behind it give b"", and what was written must be thrown away.
+`self.file` stands for the place of this session's message: what was written there is thrown away in
+`on_reset`, which also follows a refusal. That may come at any time, and the pieces behind it give b"". A
+handler without `on_body` feeds the whole `content` in `on_message`.
 """
 
 from __future__ import annotations

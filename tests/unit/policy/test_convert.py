@@ -161,6 +161,10 @@ SEVEN: Final = {
             b"Content-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogw7wNCg0K"
         ),
     ),
+    "what is no header block, but fits": (
+        multipart(part(GREEN), b"no field\r\n\r\nx"),
+        multipart(part(printable(GREEN), b"quoted-printable"), b"no field\r\n\r\nx"),
+    ),
     "text around the parts": (
         multipart(part(GREEN)).replace(b"\r\n\r\n--", b"\r\n\r\nF\xfcr\r\n--", 1) + b"F\xfcr\r\n",
         multipart(part(printable(GREEN), b"quoted-printable")).replace(b"\r\n\r\n--", b"\r\n\r\n\r\n--", 1),
@@ -271,6 +275,8 @@ def nested(levels: int) -> bytes:
         (to_seven_bit, MIME + part(GREEN, b"base64", b"multipart/mixed; boundary=x"), "must not be changed"),
         (to_seven_bit, MIME + part(GREEN, b"8bit", b"multipart/mixed"), "must not be changed"),
         (to_seven_bit, MIME + part(GREEN, b"8bit", b"multipart/mixed; boundary=x"), "must not be changed"),
+        (to_seven_bit, multipart(b"no field\r\n\r\n" + GREEN), "no field"),
+        (to_seven_bit, b"From alice\r\n" + multipart(part(GREEN)), "no field"),
         (to_seven_bit, nested(DEPTH + 1), "nested"),
     ],
 )

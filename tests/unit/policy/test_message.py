@@ -9,11 +9,14 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.driver import server_config
 from tests.helpers.splits import agreed
 
-from ehlo import LocalProtocolError, Mailbox, Reply
+from ehlo import Envelope, LocalProtocolError, Mailbox, Reply, ServerConnection, Session
+from ehlo.flows import hooks_of, serve
 from ehlo.policy import Fixup, MessageFacts, MessageFixer, MessagePolicy
 from ehlo.policy.trace import received
+from ehlo.testing import ScriptedClient, run
 
 ALICE: Final = Mailbox("alice", "a.example")
 FACTS: Final = MessageFacts(
@@ -357,6 +360,70 @@ def test_the_body_passes_through_without_a_copy() -> None:
 def test_the_domain_of_addresses_is_one(wrong: str) -> None:
     with pytest.raises(LocalProtocolError, match="qualify_with"):
         MessagePolicy(qualify_with=wrong)
+
+
+# ---- in a server ----
+
+
+class Keeper:
+    """A handler as the documentation shows it, with a list of messages for a file."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+        self.octets = bytearray()
+
+    def on_data(self, session: Session, envelope: Envelope) -> None:
+        facts = MessageFacts(
+            hostname="mx.example",
+            timestamp=FACTS.timestamp,
+            unique="1a2b",
+            client_name=session.client_name,
+            peer=session.peer,
+            extended=session.extended,
+            tls=session.tls,
+            authenticated=session.identity is not None,
+            recipients=tuple(recipient.path for recipient in envelope.recipients),
+        )
+        session.state = MessageFixer(MessagePolicy(require_from=True), facts)
+
+    def on_body(self, session: Session, data: bytes) -> None:
+        self.octets += session.state.feed(data)
+
+    def on_message(self, session: Session, envelope: Envelope, content: bytes) -> Reply | None:
+        fixer: MessageFixer = session.state
+        self.octets += fixer.finish()
+        if fixer.refusal is None:
+            self.kept.append(bytes(self.octets))
+        return fixer.refusal
+
+    def on_reset(self, session: Session) -> None:
+        self.octets.clear()
+
+
+def test_a_handler_keeps_mended_messages_and_refuses_others() -> None:
+    envelope = "C: MAIL FROM:<a@x.test>\nS: 250...\nC: RCPT TO:<b@x.test>\nS: 250...\nC: DATA\nS: 354...\n"
+    client = ScriptedClient(
+        "S: 220...\nC: HELO client.example\nS: 250...\n"
+        + envelope
+        + "C: Subject: nobody wrote this\nC:\nC: x\nC: .\nS: 554 5.6.0 From field is missing\n"
+        + envelope
+        + "C: From: a@x.test\nC:\nC: hello\nC: .\nS: 250...\nC: QUIT\nS: 221...\n"
+    )
+    handler = Keeper()
+    run(serve(ServerConnection(server_config()), hooks_of(handler), peer="192.0.2.1"), client)
+    client.check_done()
+    (message,) = handler.kept
+    assert message.decode().splitlines() == [
+        "Received: from client.example ([192.0.2.1])",
+        "\tby mx.example with SMTP id 1a2b",
+        "\tfor <b@x.test>;",
+        "\tThu, 26 Nov 2026 17:54:15 +0000",
+        "From: a@x.test",
+        "Date: Thu, 26 Nov 2026 17:54:15 +0000",
+        "Message-ID: <1a2b@mx.example>",
+        "",
+        "hello",
+    ]
 
 
 # ---- any message ----
