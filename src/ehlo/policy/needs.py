@@ -26,7 +26,7 @@ class MessageNeed(Flag):
     """Octets over 127 behind the header block: 8BITMIME with BODY=8BITMIME [RFC5321-2.4d]."""
     SMTPUTF8 = 2
     """Octets over 127 in the header block [RFC6531-3.4a]. Those in a body do not count, nor do header
-    blocks of parts, which few look into [RFC 6531 section 3.6]."""
+    blocks of parts, which few look into (RFC 6531 section 3.6)."""
     BINARY = 4
     """NUL, a CR or LF outside CRLF, or a line over 998 octets: BINARYMIME with CHUNKING. Text in which
     each line ends in a bare LF only wants its line ends mended [SEC-SMUG-out-b]."""

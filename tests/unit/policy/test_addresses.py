@@ -52,6 +52,7 @@ VALUES = st.lists(
         (b"undisclosed-recipients:;", []),
         (b"<>", []),
         (b"<@hop.test,@hop:a@b.test>", [(b"a", b"b.test")]),
+        (b"<a,b@c.test>", [(b"b", b"c.test")]),
         (b"a@[192.0.2.1]", [(b"a", b"[192.0.2.1]")]),
         (b"alice, bob <bob>", [(b"alice", None), (b"bob", None)]),
         (b"a.b", [(b"a.b", None)]),

@@ -72,6 +72,14 @@ SEVEN: Final = {
         MIME + part("ü".encode() * 29),
         MIME + part(b"w7zDvMO8" * 9 + b"w7zD\r\nvA==\r\n", b"base64"),
     ),
+    "text with a sixth of it foreign": (
+        MIME + part(b"12345678\xc3\xbc\r\n"),
+        MIME + part(b"12345678=C3=BC\r\n", b"quoted-printable"),
+    ),
+    "text with more than a sixth of it foreign": (
+        MIME + part(b"1234567\xc3\xbc\r\n"),
+        MIME + part(b"MTIzNDU2N8O8DQo=\r\n", b"base64"),
+    ),
     "text with a bare newline": (
         MIME + part(b"1234567\xfc\n"),
         MIME + part(b"MTIzNDU2N/wK\r\n", b"base64"),
@@ -126,6 +134,12 @@ SEVEN: Final = {
         multipart(b"\r\n" + GREEN).removesuffix(b"\r\n--=_b--\r\n"),
         multipart(b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + printable(GREEN)).removesuffix(
             b"\r\n--=_b--\r\n"
+        ),
+    ),
+    "delimiters with white space behind them": (
+        multipart(part(GREEN), b"\r\nx").replace(b"--=_b\r\n", b"--=_b \t\r\n"),
+        multipart(part(printable(GREEN), b"quoted-printable"), b"\r\nx").replace(
+            b"--=_b\r\n", b"--=_b \t\r\n"
         ),
     ),
     "what looks like a delimiter": (
@@ -301,7 +315,7 @@ def test_parts_as_deep_as_can_be() -> None:
         b'boundary="\\=_b"',
         b'name="; boundary=x"; boundary="=_b"',
         b"(a comment; boundary=x) boundary==_b",
-        b"x=(\\) boundary=y) z; boundary==_b",
+        b"x=(\\); boundary=y) z; boundary==_b",
         b'boundary="=_b',
         b"boundary==_b; boundary=x",
     ],

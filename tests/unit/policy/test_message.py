@@ -141,8 +141,8 @@ MENDED: Final[dict[str, tuple[dict[str, Any], bytes, bytes, Fixup]]] = {
     ),
     "the sender of several authors": (
         {"sender": True},
-        b"From: bob@b.example, alice@a.example\r\n",
-        b"From: bob@b.example, alice@a.example\r\nSender: <alice@a.example>\r\n",
+        b"From: alice@a.example, bob@b.example\r\n",
+        b"From: alice@a.example, bob@b.example\r\nSender: <alice@a.example>\r\n",
         Fixup.SENDER,
     ),
     "another sender": (
