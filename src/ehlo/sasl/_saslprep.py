@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stringprep
+from typing import Final
 from unicodedata import ucd_3_2_0
 
 # [RFC4505-2b] the "trace" profile of RFC 4505 section 3 prohibits these, and maps nothing.
@@ -16,6 +17,8 @@ _PROHIBITED_IN_TRACE = (
     stringprep.in_table_c9,
 )
 _PROHIBITED = (*_PROHIBITED_IN_TRACE, stringprep.in_table_c12, stringprep.in_table_c7)
+_MOST_MARKS: Final = 30
+"""On one letter: what the Stream-Safe Text Format of UAX #15 allows, and far more than any text has."""
 
 
 class SaslprepError(ValueError):
@@ -34,6 +37,8 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     mapped = "".join(
         " " if stringprep.in_table_c12(char) else char for char in text if not stringprep.in_table_b1(char)
     )
+    if len(mapped) > _MOST_MARKS:
+        _check_marks(mapped)
     prepared = ucd_3_2_0.normalize("NFKC", mapped)
     if text and not prepared:
         raise SaslprepError("nothing is left after preparation")
@@ -50,6 +55,16 @@ def check_trace(text: str) -> None:
     if any(forbids(char) for char in text for forbids in _PROHIBITED_IN_TRACE):
         raise SaslprepError("a character is prohibited")
     _check_direction(text)
+
+
+def _check_marks(text: str) -> None:
+    """Normalization takes marks in the wrong order one by one to their place: the square of their number."""
+    run = 0
+    for char in text:
+        for part in ucd_3_2_0.normalize("NFKD", char):
+            run = run + 1 if ucd_3_2_0.combining(part) else 0
+        if run > _MOST_MARKS:
+            raise SaslprepError("more than 30 marks on one letter")
 
 
 def _check_direction(text: str) -> None:
