@@ -45,17 +45,19 @@ class Mangler:
         return bytes(mutant)
 
     def text(self, token: bytes) -> bytes:
-        """A token as text for a line: mostly good base64 of another token, else bad base64."""
+        """Another text than a token has in a line: mostly good base64 of another token, else bad base64."""
         if self.source.random() < 0.7:
             return base64.encode(self.token(token))
-        text = bytearray(base64.encode(token))
-        match self.source.randrange(3):
-            case 0:
-                return self.source.choice(_TEXTS)
-            case 1:
-                self._insert(text, self.source.choice(_TEXTS))
-            case _:
-                self._change(text)
+        true = base64.encode(token)
+        text = bytearray(true)
+        while text == true:
+            match self.source.randrange(3):
+                case 0:
+                    text[:] = self.source.choice(_TEXTS)
+                case 1:
+                    self._insert(text, self.source.choice(_TEXTS))
+                case _:
+                    self._change(text)
         return bytes(text)
 
     def _change(self, mutant: bytearray) -> None:
