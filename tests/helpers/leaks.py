@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
-from types import FunctionType, GeneratorType, ModuleType
+from contextlib import contextmanager
+from types import CoroutineType, FrameType, FunctionType, GeneratorType, ModuleType
 from typing import Any, TypeVar
 
 from ehlo import WireRecord
 from ehlo.flows import Flow
 
 T = TypeVar("T")
-_ATOMS = (str, bytes, bytearray, int, float, type, ModuleType, type(None))
+_ATOMS = (str, bytes, bytearray, int, float, type, ModuleType, FrameType, type(None))
 
 
 def forms(secret: str | bytes) -> set[str]:
@@ -35,6 +37,15 @@ def forms(secret: str | bytes) -> set[str]:
     return found
 
 
+class _Collector(logging.Handler):
+    def __init__(self, texts: set[str]) -> None:
+        super().__init__(logging.DEBUG)
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.add(self.format(record))
+
+
 class Watch:
     """Collects texts while something runs, and tells which of them show a secret."""
 
@@ -53,6 +64,19 @@ class Watch:
         """All that a traceback prints, of its causes, too; and what the error holds."""
         self.texts |= {"".join(traceback.format_exception(error)), repr(error), str(error)}
         self.look(error)
+
+    @contextmanager
+    def logs(self) -> Iterator[None]:
+        """All that is logged by anybody, from DEBUG on, with tracebacks."""
+        root = logging.getLogger()
+        before, handler = root.level, _Collector(self.texts)
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(before)
 
     def look(self, *roots: object) -> None:
         """What our objects that can be reached from these show of themselves."""
@@ -109,6 +133,8 @@ def reachable(roots: Iterable[object]) -> Iterator[object]:
             todo += [*(thing.__closure__ or ()), *(thing.__defaults__ or ())]
         elif isinstance(thing, GeneratorType):
             todo += [] if thing.gi_frame is None else [*thing.gi_frame.f_locals.values(), thing.gi_yieldfrom]
+        elif isinstance(thing, CoroutineType):
+            todo += [] if thing.cr_frame is None else [*thing.cr_frame.f_locals.values(), thing.cr_await]
         elif not isinstance(thing, BaseException):
             todo += gc.get_referents(thing)
         else:
