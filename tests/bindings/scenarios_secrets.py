@@ -95,7 +95,7 @@ def _wrong(credentials: ehlo.Credentials) -> ehlo.Credentials:
             return ehlo.Password(SENDER, WRONG)
 
 
-@scenario(limit=40.0)
+@scenario("SEC-INJ-both-a", limit=40.0)
 async def no_secret_is_shown(io: Io) -> None:
     context = ehlo_io.client_context(io.certificates.authority, certificate=io.certificates.of_client)
     with _watched(io) as watch:
@@ -118,7 +118,7 @@ async def no_secret_is_shown(io: Io) -> None:
         assert {"ServerConnection", "ClientConnection", "PlainServer", "ScramSha256Server"} <= watch.kinds
 
 
-@scenario(limit=40.0)
+@scenario("SEC-INJ-both-a", limit=40.0)
 async def no_secret_is_shown_of_broken_exchanges(io: Io) -> None:
     """By a server that says what is no challenge; and by credentials that nothing can be made of."""
 

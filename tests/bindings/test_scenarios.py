@@ -24,7 +24,15 @@ def _cases() -> list[object]:
     cases = [(FACES[name], one) for one in SCENARIOS for name in one.bindings]
     if HAS_UVLOOP:
         cases += [(UvloopIo, one) for one in SCENARIOS if "asyncio" in one.bindings]
-    return [pytest.param(face, one, id=f"{face.name}-{one.name}") for face, one in cases]
+    return [
+        pytest.param(
+            face,
+            one,
+            id=f"{face.name}-{one.name}",
+            marks=[pytest.mark.clause(*one.clauses)] * bool(one.clauses),
+        )
+        for face, one in cases
+    ]
 
 
 @pytest.fixture(scope="module", autouse=True)
