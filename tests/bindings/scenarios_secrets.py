@@ -35,9 +35,11 @@ NAMES = list(dict.fromkeys(name for name, _ in GOOD))
 
 
 class Knowing(Sink):
-    """Its hooks run in threads, and one fails for a user of its own."""
+    """Asks for secrets in threads, looks at each session, and fails for a user called `broken`."""
 
-    in_thread = frozenset({"on_auth_secret", "on_auth_password"})
+    @property
+    def in_thread(self) -> frozenset[str]:
+        return frozenset({"on_auth_secret", "on_auth_password"})
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ CRAM-MD5: the same for the user's name. The digest is over the challenge alone.
 NTLM without a MIC: the user's letter case, and all but NTLMv2's response, the names and ANONYMOUS.
 XOAUTH2, OAUTHBEARER: the letter case and the order of the fields, those that nobody knows, how many spaces
 stand behind `Bearer`, an empty user (the token names its own), the user as in PLAIN.
+All: white space behind the line of AUTH, which is none of it.
 EXTERNAL: there is no secret; any of the two names of the certificate's owner (empty, and in full).
 ANONYMOUS: there is no secret, and nobody is ever proved.
 """

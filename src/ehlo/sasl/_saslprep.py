@@ -37,8 +37,7 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     mapped = "".join(
         " " if stringprep.in_table_c12(char) else char for char in text if not stringprep.in_table_b1(char)
     )
-    if len(mapped) > _MOST_MARKS:
-        _check_marks(mapped)
+    _check_marks(mapped)
     prepared = ucd_3_2_0.normalize("NFKC", mapped)
     if text and not prepared:
         raise SaslprepError("nothing is left after preparation")

@@ -107,7 +107,7 @@ def _saslprep(text: str) -> None:
 
 
 WORK: dict[str, tuple[int, Callable[[int], object]]] = {
-    "base64": (200_000, lambda size: base64.decode(b"AAAA" * size)),
+    "base64": (50_000, lambda size: base64.decode(b"AAAA" * size)),
     "SASLprep": (2000, lambda size: _saslprep("é" * size)),
     # NFKC sorts marks behind one letter, and it takes one by one to its place.
     "marks in the wrong order": (2000, lambda size: _saslprep("a" + "\u0301\u0316" * size)),
@@ -116,28 +116,28 @@ WORK: dict[str, tuple[int, Callable[[int], object]]] = {
     "letters that grow": (1000, lambda size: _saslprep("\ufdfa" * size)),
     "right to left": (2000, lambda size: _saslprep("\u05d0a" * size)),
     "PLAIN": (2000, _plain),
-    "OAUTHBEARER": (4000, _oauth),
-    "CRAM-MD5": (50_000, _cram),
+    "OAUTHBEARER": (1000, _oauth),
+    "CRAM-MD5": (10_000, _cram),
     "ANONYMOUS": (5000, lambda size: AnonymousServer().start(b"a@" * size)),
     "ANONYMOUS, quoted": (5000, lambda size: AnonymousServer().start(b'"' + b"\\" * size + b'"@a')),
-    "SCRAM names": (20_000, lambda size: _scram_first(b"n,,n=" + b"=2C" * size + b",r=x")),
-    "SCRAM names that do not end": (20_000, lambda size: _scram_first(b"n,,n=" + b"=2C" * size)),
-    "SCRAM identities": (20_000, lambda size: _scram_first(b"n,a=" + b"=2C" * size)),
-    "SCRAM extensions": (20_000, lambda size: _scram_first(b"n,,n=a,r=x" + b",x=y" * size + b",")),
-    "SCRAM proofs": (20_000, lambda size: _scram_final(b"c=biws,r=x" + b",p=AA==" * size + b",")),
-    "SCRAM channels": (20_000, lambda size: _scram_final(b"c=" + b"A" * size + b",r=" + b"x" * size)),
-    "SCRAM challenges": (20_000, lambda size: _scram_client(b"r=" + b"x" * size + b",s=" + b"A" * size)),
+    "SCRAM names": (5000, lambda size: _scram_first(b"n,,n=" + b"=2C" * size + b",r=x")),
+    "SCRAM names that do not end": (5000, lambda size: _scram_first(b"n,,n=" + b"=2C" * size)),
+    "SCRAM identities": (5000, lambda size: _scram_first(b"n,a=" + b"=2C" * size)),
+    "SCRAM extensions": (5000, lambda size: _scram_first(b"n,,n=a,r=x" + b",x=y" * size + b",")),
+    "SCRAM proofs": (5000, lambda size: _scram_final(b"c=biws,r=x" + b",p=AA==" * size + b",")),
+    "SCRAM channels": (5000, lambda size: _scram_final(b"c=" + b"A" * size + b",r=" + b"x" * size)),
+    "SCRAM challenges": (5000, lambda size: _scram_client(b"r=" + b"x" * size + b",s=" + b"A" * size)),
     "SCRAM salts": (
-        20_000,
+        5000,
         lambda size: _scram_client(b"r=x,s=" + b"A" * 4 * size + b",i=1" + b",x=y" * size),
     ),
-    "NTLM": (3000, _ntlm),
-    "NTLM's challenge": (3000, _ntlm_client),
-    "JSON": (20_000, _oauth_client),
+    "NTLM": (1000, _ntlm),
+    "NTLM's challenge": (1000, _ntlm_client),
+    "JSON": (5000, _oauth_client),
 }
 
 
 @pytest.mark.parametrize("what", WORK)
 def test_work_is_linear(what: str) -> None:
     size, work = WORK[what]
-    grows_linearly(lambda scale: lambda: work(scale), size)
+    grows_linearly(lambda scale: lambda: work(scale), size, rounds=5)
