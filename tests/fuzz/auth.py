@@ -2,18 +2,18 @@
 
 Invariant: whatever comes, a server ends in success, a refusal or 501, and in success exactly for what the
 right secret was used to make; a client ends in a response or MechanismError (a session: in SessionError or
-RemoteProtocolError), is convinced of a server that knows the secret only where the mechanism proves it, and
-answers no server for ever; nothing raises anything else.
+RemoteProtocolError), takes nobody for the server who does not know the secret where the mechanism can tell,
+and answers nobody for ever; nothing raises anything else.
 
 What a mangled token may differ in and still be right is, exactly, in the functions of `mechanisms`:
 
+All: white space behind the line of AUTH, which is none of it.
 SCRAM, NTLM with a MIC, GSSAPI, GSS-SPNEGO: nothing. Behind `v=` of SCRAM's last message extensions may stand.
 PLAIN, LOGIN: what SASLprep makes the same text; the user's letter case, which UserStore does not look at.
 CRAM-MD5: the same for the user's name. The digest is over the challenge alone.
 NTLM without a MIC: the user's letter case, and all but NTLMv2's response, the names and ANONYMOUS.
 XOAUTH2, OAUTHBEARER: the letter case and the order of the fields, those that nobody knows, how many spaces
 stand behind `Bearer`, an empty user (the token names its own), the user as in PLAIN.
-All: white space behind the line of AUTH, which is none of it.
 EXTERNAL: there is no secret; any of the two names of the certificate's owner (empty, and in full).
 ANONYMOUS: there is no secret, and nobody is ever proved.
 """
