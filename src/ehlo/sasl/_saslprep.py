@@ -41,9 +41,11 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     prepared = ucd_3_2_0.normalize("NFKC", mapped)
     if text and not prepared:
         raise SaslprepError("nothing is left after preparation")
-    if any(forbids(char) for char in prepared for forbids in _PROHIBITED):
+    # One character can become eighteen: each is looked up once.
+    characters = set(prepared)
+    if any(forbids(char) for char in characters for forbids in _PROHIBITED):
         raise SaslprepError("a character is prohibited")
-    if stored and any(stringprep.in_table_a1(char) for char in prepared):
+    if stored and any(stringprep.in_table_a1(char) for char in characters):
         raise SaslprepError("a character is unassigned")
     _check_direction(prepared)
     return prepared
@@ -51,7 +53,7 @@ def saslprep(text: str, *, stored: bool = False) -> str:
 
 def check_trace(text: str) -> None:
     """Raises SaslprepError for what the trace of ANONYMOUS may not hold."""
-    if any(forbids(char) for char in text for forbids in _PROHIBITED_IN_TRACE):
+    if any(forbids(char) for char in set(text) for forbids in _PROHIBITED_IN_TRACE):
         raise SaslprepError("a character is prohibited")
     _check_direction(text)
 
@@ -68,9 +70,10 @@ def _check_marks(text: str) -> None:
 
 def _check_direction(text: str) -> None:
     """[RFC4013-2.4a] text that runs right to left does so from end to end."""
-    if not any(stringprep.in_table_d1(char) for char in text):
+    characters = set(text)
+    if not any(stringprep.in_table_d1(char) for char in characters):
         return
-    if any(stringprep.in_table_d2(char) for char in text):
+    if any(stringprep.in_table_d2(char) for char in characters):
         raise SaslprepError("both directions are mixed")
     if not (stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1])):
         raise SaslprepError("text from right to left must begin and end so")
