@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.fuzz.auth import RUNS, fuzz
+from tests.fuzz.auth import RUNS, fuzz, main
 from tests.fuzz.mechanisms import CASES, ITERATIONS, Case
 
 from ehlo.sasl import VerifyPassword, XOAuth2Client, plain
@@ -17,7 +17,7 @@ from ehlo.sasl.ntlm import acceptor, client, messages
 from ehlo.sasl.scram.client import ScramClient
 from ehlo.sasl.scram.keys import ScramKeys
 
-COUNT = {"mechanism": 300, "connection": 150}
+COUNT = {"mechanism": 300, "connection": 200}
 ALL = pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
 
 
@@ -48,6 +48,21 @@ def test_a_client_hashes_no_more_than_it_allows(level: str, monkeypatch: pytest.
     assert set(counted) <= set(ITERATIONS)
     # Some did change the number.
     assert len(counted) > 1
+
+
+def test_the_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for _ in range(2):
+        arguments = ["--count", "20", "--seed", "7", "--mechanism", "PLAIN", "--role", "server"]
+        monkeypatch.setattr("sys.argv", ["auth", *arguments])
+        main()
+        told.append(capsys.readouterr().out.splitlines())
+    # The same seed, the same outcomes.
+    assert told[0] == told[1]
+    assert [line.partition(":")[0] for line in told[0]] == [
+        "PLAIN server mechanism",
+        "PLAIN server connection",
+    ]
 
 
 def _takes_any_signature(client: Any, challenge: bytes) -> bytes:
