@@ -28,18 +28,17 @@ from collections.abc import Callable
 from typing import Final
 
 import attrs
+from tests.fuzz.lines import decoded, pump, received, say
 from tests.fuzz.mangling import Mangler
 from tests.fuzz.mechanisms import BY_TITLE, CASES, ITERATIONS, TLS, Case, Exchange, answer, fake_kerberos
-from tests.helpers.driver import DECIDED, server_config
+from tests.helpers.driver import server_config
 from tests.helpers.sasl import session_options
 
 from ehlo import (
     AuthenticationFailed,
-    AuthNeed,
     ClientConnection,
     ConnectionClosed,
     Limits,
-    Pause,
     RemoteProtocolError,
     ServerConfig,
     ServerConnection,
@@ -69,7 +68,6 @@ MOST_ANSWERS: Final = 4
 """No mechanism has more to say than that."""
 MOST_LINES: Final = 2 + 2 * (2 + MOST_ANSWERS)
 """EHLO, QUIT, and AUTH twice (without its initial response after a 501), each with a cancel."""
-_CODES: Final = frozenset({b"235", b"334", b"421", b"500", b"501", b"504", b"535"})
 _LIMITS: Final = Limits(scram_least=ITERATIONS.start, scram_most=ITERATIONS.stop - 1)
 
 
@@ -346,43 +344,6 @@ class Link:
 
     def stuck(self) -> AssertionError:
         return AssertionError("nothing comes")
-
-
-def pump(conn: ServerConnection) -> bytes:
-    """Run the server until it waits for octets; its replies."""
-    while True:
-        event = conn.next_event()
-        if isinstance(event, Pause | ConnectionClosed):
-            return conn.data_to_send()
-        if isinstance(event, AuthNeed):
-            conn.auth_answer(answer(event.need))
-        elif isinstance(event, DECIDED):
-            conn.accept()
-
-
-def say(conn: ServerConnection, line: bytes) -> bytes:
-    """Send one line; the one reply that it gets, the last line of it."""
-    # A line end in it would be two lines: framing is for test_connections.
-    conn.receive_data(line.replace(b"\r\n", b"\n") + b"\r\n")
-    *head, last, end = pump(conn).split(b"\r\n")
-    assert not end
-    assert not head or line.startswith(b"EHLO")
-    assert last[:3] in _CODES or last.startswith(b"250 ")
-    return last
-
-
-def received(text: bytes, before: int = 0) -> bytes | None:
-    """What the server makes of a line; `before`: octets of the command in front of it."""
-    return decoded(text.replace(b"\r\n", b"\n")) if before + len(text) + 2 <= Limits().auth_line else None
-
-
-def decoded(text: bytes) -> bytes | None:
-    """By another decoder than the engine's."""
-    try:
-        data = reference.b64decode(text, validate=True)
-    except ValueError:
-        return None
-    return data if reference.b64encode(data) == text else None
 
 
 @attrs.frozen

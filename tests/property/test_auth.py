@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fuzz.auth import MOST_ANSWERS, pump, say, settle
+from tests.fuzz.auth import MOST_ANSWERS, settle
+from tests.fuzz.lines import pump, say
 from tests.fuzz.mechanisms import CASES, TLS, Case, fake_kerberos
 from tests.helpers.driver import server_config
 
