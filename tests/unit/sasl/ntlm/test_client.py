@@ -114,6 +114,7 @@ def test_every_password_is_a_password(password: str, context: ClientContext) -> 
         Password("a\0b", "s3cret"),
         Password("a\nb", "s3cret"),
         Password("a\ud800", "s3cret"),
+        pytest.param(Password("a" * 32_768, "s3cret"), id="long"),
         Password("alice", "s3cret", "boss"),
     ],
 )
