@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trustme
 from click.testing import CliRunner
-from tests.bindings.test_cli import blocking_context, serving
+from tests.bindings.programs import blocking_context, serving
 from tests.helpers.leaks import Watch
 
 import ehlo
