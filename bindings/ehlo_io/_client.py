@@ -195,6 +195,16 @@ class ClientBase:
     def tls(self) -> ehlo.TLSInfo | None:
         return self._conn.tls
 
+    def _submissions(self, messages: Iterable[tuple[Message, SubmitOptions]]) -> list[ehlo.Submission]:
+        """What to submit; each message has its octets. Raises LocalProtocolError before anything is sent."""
+        found = []
+        for message, options in messages:
+            submission, source = self._submission(message, options)
+            if source is not None:
+                raise ehlo.LocalProtocolError("of many messages each is bytes or an email message")
+            found.append(submission)
+        return found
+
     def _submission(self, message: Message, options: SubmitOptions) -> tuple[ehlo.Submission, Source | None]:
         """What to submit, and where its octets are read if it does not have them. Raises
         LocalProtocolError before anything is sent."""

@@ -281,6 +281,27 @@ async def chunks_and_what_is_no_text(io: Io) -> None:
 
 
 @scenario()
+async def many_messages(io: Io) -> None:
+    sink = Sink()
+    bodies = [b"%d\r\n" % number + b"x" * 20_000 for number in range(40)]
+    bad = {"sender": SENDER, "recipients": ["bad@example.com"]}
+    for chunking in (True, False):
+        sink.stored.clear()
+        async with (
+            io.serve_open(sink) as server,
+            io.connect_open(server.address, chunking=chunking) as client,
+        ):
+            messages = [(body, ENVELOPE) for body in bodies]
+            found = await client.submit_many([*messages[:20], (MESSAGE, bad), *messages[20:]])
+            with pytest.raises(ehlo.LocalProtocolError, match="bytes or an email"):
+                await client.submit_many([(MESSAGE, ENVELOPE), (iter([MESSAGE]), ENVELOPE)])
+            await client.submit(MESSAGE, **ENVELOPE)
+        assert isinstance(found.pop(20), ehlo.SubmissionFailed)
+        assert all(isinstance(one, ehlo.SubmissionResult) for one in found)
+        assert sink.stored == [*(body + b"\r\n" for body in bodies), MESSAGE]
+
+
+@scenario()
 async def parameters_of_extensions(io: Io) -> None:
     sink = Sink()
     async with (

@@ -195,6 +195,7 @@ FLOWS = [
     "AnyRecipient",
     "Ask",
     "Close",
+    "Delivery",
     "Exchange",
     "Flow",
     "HOOKS",
@@ -226,6 +227,7 @@ FLOWS = [
     "recipient",
     "serve",
     "submit",
+    "submit_many",
     "takes_eight_bit",
     "tls_mode",
 ]

@@ -14,7 +14,7 @@ import attrs
 
 from ehlo._commands import Data, Mail, Rcpt, Rset, Verb
 from ehlo._errors import ConnectionFailed, Error, LocalProtocolError
-from ehlo._events import Pause, ReplyReceived
+from ehlo._events import ClientEvent, Pause, ReplyReceived
 from ehlo._state import State
 from ehlo.client import ClientConnection
 from ehlo.flows._answers import Answers
@@ -85,7 +85,10 @@ class _Many:
         return [self._found[index] for index in range(self._count)]
 
     def run(self) -> Flow[None]:
-        while self._todo:
+        while self._todo or self._aloft:
+            if not self._todo:
+                yield from self._land()
+                continue
             index, submission = self._todo[0]
             short = len(submission.content or b"") <= CHUNK
             few = len(submission.envelope.recipients) + 3 <= self._conn.limits.pipeline
@@ -100,7 +103,6 @@ class _Many:
                 while self._aloft and self._aloft[-1] is not self._open:
                     yield from self._hear()
                 yield from self._follow(index, submission)
-        yield from self._land()
 
     def lose(self, error: Error) -> None:
         """The session is over: what is not known by now never will be."""
@@ -199,6 +201,8 @@ class _Many:
         """Wait until nothing is on its way."""
         self._send_open()
         yield from self._settle()
+        if self._aloft:
+            raise ConnectionFailed("the server answered out of turn")
         if self._conn.state is not State.READY:
             self._conn.send(Rset())
             yield from self._settle()
@@ -210,26 +214,31 @@ class _Many:
     def _hear(self) -> Flow[None]:
         """Send what is queued, and take at least one reply."""
         conn = self._conn
-        while isinstance(found := conn.next_event(), Pause):
-            conn.receive_data((yield turn(conn)))
-        while True:
-            self._take(found)
+        heard = False
+        while conn.in_flight:
             before = conn.in_flight
-            if not before or isinstance(found := conn.next_event(), Pause):
+            found = conn.next_event()
+            if not isinstance(found, Pause):
+                self._take(found, before - conn.in_flight)
+                heard = True
+            elif heard:
                 return
+            else:
+                conn.receive_data((yield turn(conn)))
 
-    def _take(self, found: object) -> None:
+    def _take(self, found: ClientEvent, answered: int) -> None:
+        """`answered`: 0 for a reply that others to the same command will follow."""
         conn = self._conn
         if isinstance(found, ReplyReceived) and found.command.verb is Verb.RSET:
             return
         if not self._aloft:
-            expected(found)  # type: ignore[arg-type]
+            expected(found)
             raise ConnectionFailed("the server answered out of turn")
         one = self._aloft[0]
-        one.answers.take(found)  # type: ignore[arg-type]
+        one.answers.take(found)
         if conn.state is State.CLOSED:
             raise ConnectionFailed("the server ended the session")
-        one.commands -= 1
+        one.commands -= answered
         if not one.commands:
             self._aloft.popleft()
             self._ended(one)
