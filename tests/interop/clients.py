@@ -8,12 +8,14 @@ import re
 import smtplib
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import aiosmtplib
 import attrs
 from tests.interop import peer
+from tests.interop.dialogue import saying_ehlo
 from tests.interop.processes import PATIENCE, clean_environment, find_program
 
 SENDER = "alice@local.example"
@@ -132,20 +134,31 @@ def msmtp(job: Job) -> Outcome:
 
 def gsasl(job: Job) -> Outcome:
     """Authenticate with gsasl and give it the commands of a submission, one by one; over STARTTLS only."""
+    # It says STARTTLS before EHLO, which not every server likes.
+    with saying_ehlo(job.port) as port:
+        return _gsasl(job, port)
+
+
+def _gsasl(job: Job, port: int) -> Outcome:
     # Its input has to be unbuffered, or it forgets to look at the second of two lines.
     argv = ["stdbuf", "--input=0", find_program("gsasl") or "gsasl", "--smtp", "--starttls"]
-    argv += ["--connect", f"localhost:{job.port}", "--x509-ca-file", str(job.ca)]
+    argv += ["--connect", f"localhost:{port}", "--x509-ca-file", str(job.ca)]
     argv += ["--mechanism", job.mechanism, "-a", job.user, "-p", job.password]
     if not job.mechanism.endswith("-PLUS"):
         argv.append("--no-cb")
     if job.authzid:
         argv += ["-z", job.authzid]
-    content = job.file.read_bytes()
-    commands = [
-        f"MAIL FROM:<{SENDER}>\r\n".encode(),
-        f"RCPT TO:<{job.recipient}>\r\n".encode(),
-        f"BDAT {len(content)} LAST\r\n".encode() + content,
-    ]
+    stuffed = job.file.read_bytes().replace(b"\r\n.", b"\r\n..")
+    # What it is given, each after the reply that stands before it.
+    orders = iter(
+        (
+            (b"235 ", f"MAIL FROM:<{SENDER}>\r\n".encode()),
+            (b"250 ", f"RCPT TO:<{job.recipient}>\r\n".encode()),
+            (b"250 ", b"DATA\r\n"),
+            (b"354 ", stuffed + b".\r\n"),
+            (b"250 ", b""),
+        )
+    )
     printed: list[bytes] = []
     with subprocess.Popen(
         argv,
@@ -156,19 +169,24 @@ def gsasl(job: Job) -> Outcome:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        waiting = commands
+        impatience = threading.Timer(PATIENCE, process.kill)
+        impatience.start()
+        awaited, order = next(orders)
+        accepted = False
         for line in process.stdout:
             printed.append(line)
-            if not re.match(rb"235 |250 " if len(waiting) < len(commands) else rb"235 ", line):
-                continue
-            if not waiting:
+            if line.startswith(awaited):
+                accepted = not order
+                if accepted:
+                    break
+                process.stdin.write(order)
+                process.stdin.flush()
+                awaited, order = next(orders)
+            elif re.match(rb"[45]\d\d ", line):
                 break
-            process.stdin.write(waiting[0])
-            process.stdin.flush()
-            waiting = waiting[1:]
-        accepted = not waiting and printed[-1].startswith(b"250 ")
         process.stdin.close()
         printed += process.stdout
+        impatience.cancel()
     return Outcome(accepted, b"".join(printed).decode("utf-8", "replace"))
 
 
