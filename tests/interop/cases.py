@@ -28,6 +28,7 @@ SCRAM = ("SCRAM-SHA-1", "SCRAM-SHA-256")
 OAUTH = ("XOAUTH2", "OAUTHBEARER")
 
 PROGRAMS = (
+    # With a token curl takes OAUTHBEARER where it can, whatever it is told: XOAUTH2 is for servers without.
     Program("curl", clients.curl, "curl", (*BASIC, "NTLM", *OAUTH, "EXTERNAL", "GSSAPI"), ntlm_version=2),
     # Not GSSAPI: when the first token is too long to go with AUTH, this curl spoils its own context.
     Program(

@@ -6,11 +6,13 @@ from typing import Protocol
 
 import attrs
 import trustme
-from tests.interop.clients import Client, Job
+from tests.interop.clients import Client, Job, Outcome
 from tests.interop.messages import added_header, fresh_recipient, message
 from tests.interop.peer import PASSWORD, USER, write_client_certificate
 
 REFUSED = re.compile(r"(?<!\d)535(?!\d)")
+# As curl, swaks, msmtp, Postfix, Exim and ehlo's transcript show what they send.
+_AUTH = re.compile(r"(?:> (?:\S+: )?|^C: )AUTH ([\w-]+)", re.MULTILINE)
 
 
 class Server(Protocol):
@@ -71,15 +73,22 @@ def _certified(task: Job, name: str, authority: trustme.CA) -> Job:
 
 def expect_delivered(server: Server, client: Client, task: Job) -> bytes:
     """The client is content, and the server has exactly what was sent; what it put on top."""
-    outcome = client(task)
+    outcome = _outcome(client, task)
     assert outcome.accepted, outcome.output + server.log()
     return added_header(server.wait_for(task.recipient), task.file.read_bytes())
 
 
 def expect_refused(server: Server, client: Client, task: Job) -> str:
     """The client is told 535, and the server has nothing; what the client printed."""
-    outcome = client(task)
+    outcome = _outcome(client, task)
     assert not outcome.accepted, outcome.output + server.log()
     assert REFUSED.search(outcome.output), outcome.output + server.log()
     assert server.stored(task.recipient) == []
     return outcome.output
+
+
+def _outcome(client: Client, task: Job) -> Outcome:
+    outcome = client(task)
+    # A client that prefers another mechanism would prove nothing of this one.
+    assert set(_AUTH.findall(outcome.output)) <= {task.mechanism}, outcome.output
+    return outcome

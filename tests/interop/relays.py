@@ -3,6 +3,9 @@
 A client of its own for each message: started, watched until the message is gone or stays, and ended.
 """
 
+import shutil
+from pathlib import Path
+
 from tests.interop import exim as exim_peer
 from tests.interop import postfix as postfix_peer
 from tests.interop.clients import SENDER, Job, Outcome, run
@@ -95,10 +98,13 @@ def exim(job: Job) -> Outcome:
     """Submit with Exim's smtp transport."""
     with directory("exim-client") as top:
         driver, options = EXIM_DRIVERS[job.mechanism]
+        # Its own user reads it, who may not look where the test keeps it.
+        ca = Path(shutil.copy(job.ca, top))
+        ca.chmod(0o644)
         settings = EXIM_CONF.format(
             port=job.port,
             protocol="smtps" if job.implicit_tls else "smtp",
-            ca=job.ca,
+            ca=ca,
             driver=driver,
             mechanism=job.mechanism,
             options=options.format(user=job.user, password=job.password),

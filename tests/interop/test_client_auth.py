@@ -24,6 +24,8 @@ from tests.interop.samba import DOMAIN
 
 import ehlo
 import ehlo_io
+from ehlo.sasl.ntlm import client as ntlm_client
+from ehlo.sasl.ntlm.messages import Authenticate, write_authenticate
 
 HASH = ehlo.nt_hash(PASSWORD)
 OLD_NTLM = ehlo_client.with_options(allow_ntlmv1=True)
@@ -164,6 +166,16 @@ def test_ntlm_that_speaks_first(peer: Peer, tmp_path: Path, old: bool) -> None:
     expect_refused(peer, client, job(peer, tmp_path, "NTLM", "wrong"))
 
 
+@pytest.mark.clause("NTLM-nlmp-d")
+@pytest.mark.peer("samba")
+def test_samba_checks_the_mic(samba: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt(message: Authenticate, mic: bytes = b"") -> bytes:
+        return write_authenticate(message, mic[::-1])
+
+    monkeypatch.setattr(ntlm_client, "write_authenticate", spoilt)
+    expect_refused(samba, ehlo_client.submit, job(samba, tmp_path, "NTLM"))
+
+
 @pytest.mark.peer("samba")
 @pytest.mark.parametrize("name", [f"{DOMAIN}\\{USER}", f"{DOMAIN.lower()}\\{USER.upper()}"])
 def test_user_with_a_domain(samba: Peer, tmp_path: Path, name: str) -> None:
@@ -205,8 +217,13 @@ def test_server_that_knows_another_binding_refuses(
 
 @pytest.mark.peer("cyrus_end_point")
 def test_without_a_binding_where_the_server_knows_another(cyrus_end_point: Cyrus, tmp_path: Path) -> None:
-    client = ehlo_client.with_options(mechanisms=None, context=bound_by_unique(cyrus_end_point.ca))
-    expect_delivered(cyrus_end_point, client, job(cyrus_end_point, tmp_path, "SCRAM-SHA-256"))
+    task = job(cyrus_end_point, tmp_path, "SCRAM-SHA-256")
+    outcome = ehlo_client.submit(task, mechanisms=None, context=bound_by_unique(cyrus_end_point.ca))
+    assert outcome.accepted, outcome.output
+    assert outcome.output.index("C: AUTH SCRAM-SHA-256-PLUS ") < outcome.output.index(
+        "C: AUTH SCRAM-SHA-256 "
+    )
+    assert cyrus_end_point.wait_for(task.recipient).endswith(task.file.read_bytes())
 
 
 # ---- acting as somebody else ----

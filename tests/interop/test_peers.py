@@ -38,8 +38,9 @@ PAIRS = [
     case
     for server, *groups in (
         ("postfix", cases(POSTFIX)),
-        ("dovecot", cases((*BASIC, *OAUTH, "EXTERNAL"), ["curl"]), cases(SCRAM, ["gsasl"])),
-        ("dovecot", cases((*OAUTH, "EXTERNAL"), ["curl-at-once", "msmtp", "aiosmtplib"])),
+        ("dovecot", cases((*BASIC, "OAUTHBEARER", "EXTERNAL"), ["curl"]), cases(SCRAM, ["gsasl"])),
+        ("dovecot", cases((*OAUTH, "EXTERNAL"), ["msmtp", "aiosmtplib"])),
+        ("dovecot", cases(("OAUTHBEARER", "EXTERNAL"), ["curl-at-once"])),
         ("exim", cases((*BASIC, "EXTERNAL"), ["curl"]), cases(("NTLM",), ["msmtp"])),
         ("cyrus", cases(CYRUS, ["gsasl"])),
         ("samba", cases(("PLAIN", "NTLM"), ["curl"])),
