@@ -46,7 +46,8 @@ def submit(job: Job, **options: Unpack[ConnectOptions]) -> Outcome:
         ):
             client.submit(job.file.read_bytes(), sender=SENDER, recipients=[job.recipient])
     except ehlo.SessionError as error:
-        return Outcome(False, "\n".join([*lines, repr(error)]))
+        cause = error.cause if isinstance(error, ehlo.AuthenticationFailed) else None
+        return Outcome(False, "\n".join([*lines, f"{error!r} ({cause})"]))
     return Outcome(True, "\n".join(lines))
 
 

@@ -100,7 +100,7 @@ def offer(server: EhloServer) -> set[str]:
 
 
 @pytest.mark.clause(
-    "RFC4954-4aa", "RFC4954-4ab", "RFC5802-5c", "RFC4422-3.6a", "RFC4422-A-a", "NTLM-3.2.5.2a"
+    "RFC4954-4aa", "RFC4954-4ab", "RFC5802-5c", "RFC4422-3.6a", "RFC4422-A-b", "NTLM-3.2.5.2a"
 )
 @each_case
 def test_right_secret(
@@ -126,7 +126,7 @@ def test_external_is_offered_to_who_has_a_certificate(server: EhloServer) -> Non
 # ---- what is offered without being asked for ----
 
 
-@pytest.mark.clause("RFC4422-6.1.2a")
+@pytest.mark.clause("RFC4422-6.1.2a", "RFC5802-6a")
 def test_no_weak_mechanism_by_default(careful: EhloServer) -> None:
     assert offer(careful) == {*PLUS, *SCRAM, "PLAIN", "LOGIN", "NTLM"}
 
@@ -173,7 +173,7 @@ def test_accounts_of_a_file(hashed: EhloServer, tmp_path: Path, client: Client, 
 # ---- channel bindings ----
 
 
-@pytest.mark.clause("RFC5802-6a", "RFC5802-6c", "RFC5929-3a")
+@pytest.mark.clause("RFC5802-6c")
 @pytest.mark.parametrize(("client", "mechanism"), cases(PLUS))
 def test_scram_that_is_bound_to_the_channel(
     authority: trustme.CA, tmp_path: Path, client: Client, mechanism: str
@@ -248,6 +248,14 @@ def test_token_of_somebody_else(bearers: InProcess, tmp_path: Path, client: Clie
 def test_authorization_identity(careful: EhloServer, tmp_path: Path, client: Client, mechanism: str) -> None:
     expect_delivered(careful, client, attrs.evolve(job(careful, tmp_path, mechanism), authzid=USER))
     expect_refused(careful, client, attrs.evolve(job(careful, tmp_path, mechanism), authzid="bob"))
+
+
+@pytest.mark.clause("RFC4422-A-b")
+@pytest.mark.peer("curl")
+@pytest.mark.parametrize("server", IO, indirect=True)
+def test_certificate_is_for_one_user(server: EhloServer, tmp_path: Path, authority: trustme.CA) -> None:
+    task = right(server, tmp_path, "EXTERNAL", authority)
+    expect_refused(server, clients.curl, attrs.evolve(task, user="bob"))
 
 
 # ---- Kerberos ----
