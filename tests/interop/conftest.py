@@ -29,6 +29,7 @@ def _missing_gssapi() -> str | None:
 MISSING: dict[str, Callable[[], str | None]] = {
     "cyrus": cyrus_peer.missing,
     "cyrus_end_point": cyrus_peer.missing,
+    "cyrus_kerberos": cyrus_peer.missing_kerberos,
     "dovecot": dovecot_peer.missing,
     "exim": exim_peer.missing,
     "gssapi": _missing_gssapi,
@@ -106,6 +107,18 @@ def exim(authority: trustme.CA) -> Iterator[exim_peer.Exim]:
 def kerberos(authority: trustme.CA) -> Iterator[kerberos_peer.KerberosDovecot]:
     """Dovecot in a Kerberos realm: GSSAPI."""
     with directory("kerberos") as top, kerberos_peer.serving(top, authority) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cyrus_kerberos(
+    authority: trustme.CA, kerberos: kerberos_peer.KerberosDovecot
+) -> Iterator[cyrus_peer.Cyrus]:
+    """Cyrus SASL in the same realm: GSSAPI and GSS-SPNEGO."""
+    with (
+        directory("cyrus") as top,
+        cyrus_peer.serving(top, authority, cyrus_peer.END_POINT, kerberos.realm) as running,
+    ):
         yield running
 
 

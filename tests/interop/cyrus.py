@@ -1,7 +1,8 @@
-"""A small SMTP server of the test whose AUTH is the Cyrus SASL library's: SCRAM with channel binding.
+"""A small SMTP server of the test whose AUTH is the Cyrus SASL library's: bound SCRAM, or Kerberos.
 
-Cyrus can bind a SCRAM exchange to the TLS connection if its program says how, which Postfix does not. It runs
-in a process of its own, since a fault of the library would end the tests.
+Cyrus can bind a SCRAM exchange to the TLS connection if its program says how, which Postfix does not. In a
+Kerberos realm it has GSSAPI and GSS-SPNEGO and no passwords. It runs in a process of its own, since a fault
+of the library would end the tests.
 """
 
 import base64
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import attrs
 import trustme
+from tests.interop import kerberos
+from tests.interop.kerberos import Realm
 from tests.interop.peer import HOST, Peer, maildir_messages, write_certificates
 from tests.interop.postfix import missing as postfix_missing
 from tests.interop.postfix import write_accounts
@@ -29,6 +32,7 @@ from tests.interop.sink import EXTENSIONS, Delivery, Session
 UNIQUE, END_POINT = "tls-unique", "tls-server-end-point"
 PLAIN_SCRAM = ("SCRAM-SHA-1", "SCRAM-SHA-256")
 MECHANISMS = (*PLAIN_SCRAM, *(f"{name}-PLUS" for name in PLAIN_SCRAM))
+TICKET_MECHANISMS = ("GSSAPI", "GSS-SPNEGO")
 
 # From sasl.h.
 CONTINUE, OK, FAIL = 1, 0, -1
@@ -56,27 +60,37 @@ def missing() -> str | None:
     return postfix_missing()
 
 
+def missing_kerberos() -> str | None:
+    """Why the server cannot run in a realm here, or None."""
+    if not any(Path("/usr/lib").glob("*/sasl2/libgssapiv2.so*")):
+        return "GSSAPI for Cyrus SASL (libsasl2-modules-gssapi-mit) is not installed"
+    return kerberos.missing() or missing()
+
+
 @contextlib.contextmanager
-def serving(top: Path, authority: trustme.CA, binding: str = UNIQUE) -> Iterator[Cyrus]:
+def serving(
+    top: Path, authority: trustme.CA, binding: str = UNIQUE, realm: Realm | None = None
+) -> Iterator[Cyrus]:
     """Run the server in an empty directory; with tls-unique it speaks TLS 1.2, else 1.3 too."""
     (top / "mail" / "new").mkdir(parents=True)
     server, ca = write_certificates(authority, top)
     write_accounts(top / "accounts")
     port, tls_port = free_port(), free_port()
-    argv = [
-        sys.executable,
-        "-m",
-        "tests.interop.cyrus",
-        str(top),
-        str(server),
-        binding,
-        str(port),
-        str(tls_port),
-    ]
+    argv = [sys.executable, "-m", "tests.interop.cyrus", str(top), str(server), binding]
+    argv += [str(port), str(tls_port)]
     environment = python_environment()
     environment["PYTHONPATH"] += os.pathsep + str(ROOT)
+    if realm is None:
+        offered = MECHANISMS
+        argv += [HOST, *PLAIN_SCRAM]
+    else:
+        # The library gives both a second name, as if they were SCRAM.
+        offered = (*TICKET_MECHANISMS, *(f"{name}-PLUS" for name in TICKET_MECHANISMS))
+        # Its key is for this name.
+        argv += [kerberos.HOST, *TICKET_MECHANISMS]
+        environment |= realm.service_variables()
     with running(argv, top / "output", environment) as process:
-        cyrus = Cyrus(port, tls_port, ca, MECHANISMS, top, process, binding)
+        cyrus = Cyrus(port, tls_port, ca, offered, top, process, binding)
         cyrus.wait_until_ready()
         yield cyrus
 
@@ -97,7 +111,7 @@ class _Callback(ctypes.Structure):
 class Library:
     """The library, told where the accounts are."""
 
-    def __init__(self, accounts: Path) -> None:
+    def __init__(self, accounts: Path, mechanisms: tuple[str, ...]) -> None:
         # Calls keep Python's lock, for the library is not made for threads.
         self.sasl = ctypes.PyDLL("libsasl2.so.2")
         self.sasl.sasl_errdetail.restype = ctypes.c_char_p
@@ -105,7 +119,7 @@ class Library:
             b"pwcheck_method": b"auxprop",
             b"auxprop_plugin": b"sasldb",
             b"sasldb_path": os.fsencode(accounts),
-            b"mech_list": " ".join(PLAIN_SCRAM).encode(),
+            b"mech_list": " ".join(mechanisms).encode(),
         }
         text, pointer = ctypes.c_char_p, ctypes.c_void_p
         kind = ctypes.CFUNCTYPE(ctypes.c_int, pointer, text, text, pointer, pointer)
@@ -139,14 +153,14 @@ class Library:
 class Exchange:
     """The library's view of one connection."""
 
-    def __init__(self, library: Library, name: str, data: bytes) -> None:
+    def __init__(self, library: Library, host: str, name: str, data: bytes) -> None:
         self._library = library
         self._connection = ctypes.c_void_p()
         # Kept, as the library keeps a pointer to it.
         self._binding = _Binding(name.encode(), 0, len(data), data)
-        host, new = HOST.encode(), ctypes.byref(self._connection)
+        who, new = host.encode(), ctypes.byref(self._connection)
         sasl = library.sasl
-        library.check(sasl.sasl_server_new(b"smtp", host, host, None, None, None, 0, new))
+        library.check(sasl.sasl_server_new(b"smtp", who, who, None, None, None, 0, new))
         library.check(sasl.sasl_setprop(self._connection, CHANNEL_BINDING, ctypes.byref(self._binding)))
 
     def mechanisms(self) -> bytes:
@@ -237,7 +251,7 @@ class _AuthSession(Session):
         self.connection = connection
         self.rfile, self.wfile = connection.makefile("rb"), connection.makefile("wb")
         data = settings.digest if settings.binding == END_POINT else connection.get_channel_binding(UNIQUE)
-        self._exchange = Exchange(settings.library, settings.binding, data or b"")
+        self._exchange = Exchange(settings.library, settings.host, settings.binding, data or b"")
 
     def _authenticate(self, exchange: Exchange, mechanism: bytes, *given: bytes) -> None:
         try:
@@ -263,9 +277,11 @@ class _AuthSession(Session):
 class Settings:
     """What all sessions of the program share."""
 
-    def __init__(self, top: Path, certificate: Path, binding: str) -> None:
-        self.binding = binding
-        self.library = Library(top / "accounts")
+    def __init__(
+        self, top: Path, certificate: Path, binding: str, host: str, mechanisms: tuple[str, ...]
+    ) -> None:
+        self.binding, self.host = binding, host
+        self.library = Library(top / "accounts", mechanisms)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
         if binding == UNIQUE:
@@ -291,9 +307,9 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), _AuthSession)
 
 
-def main(top: str, certificate: str, binding: str, port: str, tls_port: str) -> None:
-    """Serve until killed."""
-    settings = Settings(Path(top), Path(certificate), binding)
+def main(top: str, certificate: str, binding: str, port: str, tls_port: str, *offer: str) -> None:
+    """Serve until killed; the offer is a host name and mechanisms."""
+    settings = Settings(Path(top), Path(certificate), binding, offer[0], offer[1:])
     threading.Thread(target=_Server(settings, int(tls_port), True).serve_forever, daemon=True).start()
     _Server(settings, int(port), False).serve_forever()
 

@@ -15,9 +15,10 @@ import ehlo_io
 import ehlo_io.blocking
 from ehlo_io._client import ConnectOptions
 
+KERBEROS = ("GSSAPI", "GSS-SPNEGO")
 _CREDENTIALS: Mapping[str, Callable[[Job], ehlo.Credentials]] = {
     "EXTERNAL": lambda job: ehlo.External(job.authzid),
-    "GSSAPI": lambda job: ehlo.Kerberos(authzid=job.authzid, service=job.service),
+    **dict.fromkeys(KERBEROS, lambda job: ehlo.Kerberos(authzid=job.authzid, service=job.service)),
     **dict.fromkeys(TOKENS, lambda job: ehlo.Token(job.user, job.password)),
 }
 
@@ -63,7 +64,7 @@ def command(io: str, *options: str) -> Client:
 
 def _command(job: Job, options: tuple[str, ...]) -> Outcome:
     scheme = "submissions" if job.implicit_tls else "submission"
-    who = "" if job.mechanism in ("EXTERNAL", "GSSAPI") else f"{job.user}@"
+    who = "" if job.mechanism in ("EXTERNAL", *KERBEROS) else f"{job.user}@"
     secret = job.file.with_suffix(".secret")
     secret.write_text(job.password)
     argv = [sys.executable, "-m", "ehlo_io", "submit", "--json", "--auth", job.mechanism, "--ca", str(job.ca)]

@@ -83,6 +83,10 @@ class Realm:
         """The environment variables with which a program is in this realm, without tickets."""
         return {"KRB5_CONFIG": str(self.top / "krb5.conf"), "KRB5CCNAME": f"FILE:{self.top / 'no-tickets'}"}
 
+    def service_variables(self) -> Mapping[str, str]:
+        """The same for a service, with its keys; what it remembers of tickets would outlive the test."""
+        return {**self.variables(), "KRB5_KTNAME": str(self.keytab), "KRB5RCACHENAME": "none:"}
+
     def log_on(self, cache: Path, user: str = USER, password: str = PASSWORD) -> Mapping[str, str]:
         """Get a ticket for a user; the environment variables with which a program uses it."""
         variables = {**self.variables(), "KRB5CCNAME": f"FILE:{cache}"}
@@ -148,6 +152,6 @@ def serving(top: Path, authority: trustme.CA) -> Iterator[KerberosDovecot]:
         # The key file is for root only; Dovecot's own user reads it.
         realm.keytab.chmod(0o644)
         settings = SETTINGS.format(keytab=realm.keytab)
-        environment = f"KRB5_CONFIG={realm.top / 'krb5.conf'} KRB5RCACHENAME=none:"
+        environment = " ".join(f"{name}={value}" for name, value in realm.service_variables().items())
         with dovecot.serving(top / "dovecot", authority, MECHANISMS, settings, environment) as plain:
             yield KerberosDovecot(**attrs.asdict(plain, recurse=False), realm=realm)

@@ -66,6 +66,18 @@ COMMANDS = [
 ]
 each_command = pytest.mark.parametrize(("peer", "client", "mechanism"), COMMANDS, indirect=["peer"])
 
+each_ticket_server = pytest.mark.parametrize(
+    ("peer", "mechanism"),
+    [
+        pytest.param(name, mechanism, id=f"{name}-{mechanism}", marks=pytest.mark.peer(name, "gssapi"))
+        for name, mechanism in (
+            ("kerberos", "GSSAPI"),
+            ("cyrus_kerberos", "GSSAPI"),
+            ("cyrus_kerberos", "GSS-SPNEGO"),
+        )
+    ],
+    indirect=["peer"],
+)
 needs_kerberos = pytest.mark.peer("kerberos", "gssapi")
 each_ticket_client = pytest.mark.parametrize(
     "client",
@@ -267,28 +279,34 @@ def test_certificate_is_for_one_user(dovecot: Peer, tmp_path: Path, authority: t
 
 
 @pytest.mark.clause("RFC4954-4w", "RFC4752-3.1a", "RFC4752-3.1b", "RFC4752-3.1c")
-@needs_kerberos
+@each_ticket_server
 @each_ticket_client
-def test_ticket(kerberos: KerberosDovecot, tmp_path: Path, client: Client) -> None:
-    task = with_ticket(kerberos.realm, job(kerberos, tmp_path, "GSSAPI"))
-    expect_delivered(kerberos, client, task)
+def test_ticket(
+    peer: Peer, kerberos: KerberosDovecot, tmp_path: Path, client: Client, mechanism: str
+) -> None:
+    task = with_ticket(kerberos.realm, job(peer, tmp_path, mechanism))
+    expect_delivered(peer, client, task)
     assert f" smtp/{HOST}@{REALM}\n".encode() in command(["klist"], env=clean_environment(task.environment))
 
 
-@needs_kerberos
+@each_ticket_server
 @each_ticket_client
-def test_no_ticket(kerberos: KerberosDovecot, tmp_path: Path, client: Client) -> None:
-    task = attrs.evolve(job(kerberos, tmp_path, "GSSAPI"), environment=kerberos.realm.variables())
+def test_no_ticket(
+    peer: Peer, kerberos: KerberosDovecot, tmp_path: Path, client: Client, mechanism: str
+) -> None:
+    task = attrs.evolve(job(peer, tmp_path, mechanism), environment=kerberos.realm.variables())
     outcome = client(task)
     assert not outcome.accepted
     assert "no ticket" in outcome.output
-    assert kerberos.stored(task.recipient) == []
+    assert peer.stored(task.recipient) == []
 
 
-@needs_kerberos
-def test_ticket_for_another_service(kerberos: KerberosDovecot, tmp_path: Path) -> None:
-    task = with_ticket(kerberos.realm, job(kerberos, tmp_path, "GSSAPI"))
-    expect_refused(kerberos, ehlo_client.submit, attrs.evolve(task, service=STRANGER))
+@each_ticket_server
+def test_ticket_for_another_service(
+    peer: Peer, kerberos: KerberosDovecot, tmp_path: Path, mechanism: str
+) -> None:
+    task = with_ticket(kerberos.realm, job(peer, tmp_path, mechanism))
+    expect_refused(peer, ehlo_client.submit, attrs.evolve(task, service=STRANGER))
 
 
 @needs_kerberos

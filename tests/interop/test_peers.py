@@ -28,7 +28,7 @@ each_server = pytest.mark.parametrize(
     "peer",
     [
         pytest.param(name, marks=pytest.mark.peer(name))
-        for name in ("postfix", "dovecot", "samba", "exim", "kerberos", "cyrus")
+        for name in ("postfix", "dovecot", "samba", "exim", "kerberos", "cyrus", "cyrus_kerberos")
     ],
     indirect=True,
 )
@@ -47,6 +47,11 @@ PAIRS = [
     )
     for case in in_front(server, *groups, peer=server)
 ]
+TICKET_PAIRS = [
+    *in_front("kerberos", cases(("GSSAPI",)), peer="kerberos"),
+    *in_front("cyrus_kerberos", cases(("GSSAPI",), ["curl"]), peer="cyrus_kerberos"),
+]
+each_ticket_pair = pytest.mark.parametrize(("peer", "client", "mechanism"), TICKET_PAIRS, indirect=["peer"])
 each_pair = pytest.mark.parametrize(("peer", "client", "mechanism"), PAIRS, indirect=["peer"])
 
 
@@ -137,26 +142,29 @@ def test_samba_refuses_the_old_ntlm(
     expect_refused(samba, client, job(samba, tmp_path, mechanism))
 
 
-@pytest.mark.peer("kerberos")
 @pytest.mark.parametrize("implicit_tls", [False, True], ids=["starttls", "implicit"])
-@pytest.mark.parametrize(("client", "mechanism"), cases(("GSSAPI",)))
+@each_ticket_pair
 def test_ticket_is_accepted(
-    kerberos: KerberosDovecot, tmp_path: Path, client: clients.Client, mechanism: str, implicit_tls: bool
+    peer: Peer,
+    kerberos: KerberosDovecot,
+    tmp_path: Path,
+    client: clients.Client,
+    mechanism: str,
+    implicit_tls: bool,
 ) -> None:
-    port = kerberos.tls_port if implicit_tls else kerberos.port
-    task = attrs.evolve(job(kerberos, tmp_path, mechanism), port=port, implicit_tls=implicit_tls)
-    expect_delivered(kerberos, client, with_ticket(kerberos.realm, task))
+    port = peer.tls_port if implicit_tls else peer.port
+    task = attrs.evolve(job(peer, tmp_path, mechanism), port=port, implicit_tls=implicit_tls)
+    expect_delivered(peer, client, with_ticket(kerberos.realm, task))
 
 
-@pytest.mark.peer("kerberos")
-@pytest.mark.parametrize(("client", "mechanism"), cases(("GSSAPI",)))
+@each_ticket_pair
 def test_no_ticket_no_mail(
-    kerberos: KerberosDovecot, tmp_path: Path, client: clients.Client, mechanism: str
+    peer: Peer, kerberos: KerberosDovecot, tmp_path: Path, client: clients.Client, mechanism: str
 ) -> None:
-    task = with_ticket(kerberos.realm, job(kerberos, tmp_path, mechanism))
+    task = with_ticket(kerberos.realm, job(peer, tmp_path, mechanism))
     outcome = client(attrs.evolve(task, environment=kerberos.realm.variables()))
     assert not outcome.accepted
-    assert kerberos.stored(task.recipient) == []
+    assert peer.stored(task.recipient) == []
 
 
 @pytest.mark.peer("kerberos", "curl")

@@ -80,10 +80,9 @@ def ticketed(
     request: pytest.FixtureRequest, kerberos: KerberosDovecot, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EhloServer]:
     """A server in the Kerberos realm, once for each kind of I/O."""
-    # It shares the key with Dovecot; a memory of the tickets that came would outlive the test.
-    environment = {**kerberos.realm.variables(), "KRB5RCACHENAME": "none:"}
+    variables = kerberos.realm.service_variables()
     options = ["--keytab", str(kerberos.realm.keytab), "--hostname", HOST, "--mechanisms", "GSSAPI"]
-    with serving(tmp_path_factory.mktemp("serve"), request.param, options, environment) as running:
+    with serving(tmp_path_factory.mktemp("serve"), request.param, options, variables) as running:
         yield running
 
 
