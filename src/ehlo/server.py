@@ -31,7 +31,7 @@ from ehlo._exchange import AuthDialogue, Turn
 from ehlo._intake import INTAKE, Plain, plain_command, take_plain
 from ehlo._order import out_of_order, settled, unknown_command
 from ehlo._patience import IDLE
-from ehlo._server_config import NOTHING_OFFERED, ServerConfig
+from ehlo._server_config import ServerConfig
 from ehlo._state import ALLOWED, State, advance
 from ehlo._taker import Taker
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
@@ -203,18 +203,13 @@ class ServerConnection(Taker):
         implicit = self._state is _GREETING and self._undecided is None and self._buffer.empty
         if not implicit and self._state is not _TLS:
             raise LocalProtocolError("no TLS handshake is due")
-        self.tls = info
+        self._begin_anew(info)
         self.tls_refused = not accept
         if not implicit:
             self._state = advance(_TLS, Verb.HANDSHAKE, 220 if accept else 454)
         elif not accept:
             # The greeting is the reply to the connection: it is refused.
             self._send(Verb.CONNECT, replies.TLS_TOO_WEAK)
-        # [RFC3207-4.2c] nothing the client said before TLS is known after.
-        self.identity = self.asserted
-        self.client_name = None
-        self.extended = False
-        self.offered = NOTHING_OFFERED
         self._settled = settled(self)
         self._wait = None
         if self._trace is not None:
@@ -345,7 +340,7 @@ class ServerConnection(Taker):
     def _auth_turn(self, turn: Turn) -> ServerEvent | None:
         reply, event = turn
         if isinstance(event, Authenticated):
-            self.identity = event.identity
+            self._prove(event.identity)
             self._settled = settled(self)
         if reply is None:
             assert event is not None, "a turn without a reply is a need"

@@ -68,7 +68,7 @@ service submission-login {{
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN {top}/users
-  mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 ntlm gssapi
+  mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 ntlm gssapi gss-spnego
 }}
 passdb {{
   driver = oauth2

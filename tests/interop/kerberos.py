@@ -30,7 +30,7 @@ STRANGER = "imap"
 """A service for which tickets are to be had that the server cannot read."""
 NOBODY = "mallory"
 """Who has tickets but no account."""
-MECHANISMS = ("GSSAPI",)
+MECHANISMS = ("GSSAPI", "GSS-SPNEGO")
 
 KRB5_CONF = """\
 [libdefaults]

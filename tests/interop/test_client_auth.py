@@ -72,6 +72,7 @@ each_ticket_server = pytest.mark.parametrize(
         pytest.param(name, mechanism, id=f"{name}-{mechanism}", marks=pytest.mark.peer(name, "gssapi"))
         for name, mechanism in (
             ("kerberos", "GSSAPI"),
+            ("kerberos", "GSS-SPNEGO"),
             ("cyrus_kerberos", "GSSAPI"),
             ("cyrus_kerberos", "GSS-SPNEGO"),
         )

@@ -275,7 +275,10 @@ class GssapiClient(ClientMechanism):
 
 
 class GssSpnegoClient(GssapiClient):
-    """GSS-SPNEGO in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
+    """GSS-SPNEGO in the client role. Raises LocalProtocolError for credentials that it cannot carry.
+
+    Some servers end it with the context, and others agree on a security layer behind it as GSSAPI does.
+    """
 
     name: ClassVar[str] = "GSS-SPNEGO"
 
@@ -286,9 +289,6 @@ class GssSpnegoClient(GssapiClient):
     def succeeded(self) -> None:
         if self._gss is None or not self._gss.complete:
             raise MechanismError("success before the server was proved")
-
-    def agree(self, gss: ContextProxy, challenge: bytes) -> bytes:
-        raise MechanismError(f"{self.name} has no such challenge")
 
 
 def _authzid(credentials: Kerberos) -> bytes:
