@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 RUN_READY := $(VENV)/.run-ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help demo test lint format types layers pytest peers bench clean
+.PHONY: help demo test lint format types layers pytest peers kerberos bench clean
 
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
@@ -59,6 +59,10 @@ bench: $(BENCH_READY)
 
 peers:
 	tests/interop/install-peers
+
+# Not among the tools of `make test`: pip has to build it, with a C compiler and the headers of Kerberos.
+kerberos: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[cli,kerberos]'
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

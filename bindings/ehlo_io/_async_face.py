@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
@@ -39,6 +39,18 @@ class Client(ClientBase):
         try:
             submission, source = self._submission(message, options)
             return await self._pump.run(flows.submit(self._conn, submission), source)
+        finally:
+            self._busy.release()
+
+    async def submit_many(self, messages: Iterable[tuple[Message, SubmitOptions]]) -> list[flows.Delivery]:
+        """Submit many messages, each with options of its own, and wait for none before the next is sent.
+
+        What became of each, in their order: a SubmissionResult, or the exception that `submit` would have
+        raised. Messages are bytes or email messages. Raises LocalProtocolError before anything is sent.
+        """
+        self._take()
+        try:
+            return await self._pump.run(flows.submit_many(self._conn, self._submissions(messages)))
         finally:
             self._busy.release()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable
 from os import PathLike
 from types import TracebackType
 from typing import Unpack
@@ -39,6 +39,18 @@ class Client(ClientBase):
         try:
             submission, source = self._submission(message, options)
             return self._pump.run(flows.submit(self._conn, submission), source)
+        finally:
+            self._busy.release()
+
+    def submit_many(self, messages: Iterable[tuple[Message, SubmitOptions]]) -> list[flows.Delivery]:
+        """Submit many messages, each with options of its own, and wait for none before the next is sent.
+
+        What became of each, in their order: a SubmissionResult, or the exception that `submit` would have
+        raised. Messages are bytes or email messages. Raises LocalProtocolError before anything is sent.
+        """
+        self._take()
+        try:
+            return self._pump.run(flows.submit_many(self._conn, self._submissions(messages)))
         finally:
             self._busy.release()
 

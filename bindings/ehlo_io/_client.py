@@ -55,6 +55,8 @@ class ConnectOptions(TypedDict, total=False):
     """What an earlier session found out about this host: `facts` of its client."""
     pipelining: bool
     """False: wait for each reply, whatever the server offers."""
+    lmtp: bool
+    """The server speaks LMTP: each recipient has its own final outcome."""
     chunking: bool
     """False: send messages by DATA, also where the server offers CHUNKING; some mishandle it."""
     newlines: ehlo.Newlines | str
@@ -126,7 +128,8 @@ class ClientSetup:
         _check_names(options)
         text = checked_path(path)
         # No certificate is made out to a path: TLS must be asked for, with a name to verify.
-        tls = flows.tls_mode(options.get("tls") or ehlo.TlsMode.NONE, 0)
+        given = options.get("tls")
+        tls = flows.tls_mode(ehlo.TlsMode.NONE if given is None else given, 0)
         if tls is not ehlo.TlsMode.NONE and not options.get("server_name"):
             raise ehlo.LocalProtocolError("TLS on a UNIX socket needs server_name, the name to verify")
         return cls(
@@ -152,7 +155,10 @@ class ClientSetup:
 
     def connection(self) -> ehlo.ClientConnection:
         return ehlo.ClientConnection(
-            limits=self.options.get("limits"), newlines=self.newlines, trace=self.options.get("trace")
+            limits=self.options.get("limits"),
+            newlines=self.newlines,
+            lmtp=self.options.get("lmtp", False),
+            trace=self.options.get("trace"),
         )
 
     def session_options(self, local_address: str) -> ehlo.SessionOptions:
@@ -237,6 +243,16 @@ class ClientBase:
     @property
     def tls(self) -> ehlo.TLSInfo | None:
         return self._conn.tls
+
+    def _submissions(self, messages: Iterable[tuple[Message, SubmitOptions]]) -> list[ehlo.Submission]:
+        """What to submit; each message has its octets. Raises LocalProtocolError before anything is sent."""
+        found = []
+        for message, options in messages:
+            submission, source = self._submission(message, options)
+            if source is not None:
+                raise ehlo.LocalProtocolError("of many messages each is bytes or an email message")
+            found.append(submission)
+        return found
 
     def _submission(self, message: Message, options: SubmitOptions) -> tuple[ehlo.Submission, Source | None]:
         """What to submit, and where its octets are read if it does not have them. Raises

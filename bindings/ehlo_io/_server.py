@@ -40,6 +40,8 @@ class ServeOptions(TypedDict, total=False):
     """Refuse NTLM clients that do not bind to the TLS channel."""
     token_scope: str
     """What an OAuth token has to be good for; told to clients whose token is not."""
+    lmtp: bool
+    """Speak LMTP: a message may have an outcome for each recipient."""
     extensions: Sequence[ehlo.Extension]
     """What is offered, and what of it is the handler's to keep; by default `ehlo.STANDARD`."""
     policy: ehlo.SubmissionPolicy
@@ -98,6 +100,7 @@ class ServerSetup:
             limits=options.get("limits", ehlo.Limits()),
             extensions=tuple(options.get("extensions", ehlo.STANDARD)),
             mechanisms=mechanisms,
+            lmtp=options.get("lmtp", False),
             tls_available=tls is not None,
         )
         return cls(

@@ -66,6 +66,7 @@ class Caller:
         limits: Limits | None = None,
         extensions: tuple[Extension, ...] | None = None,
         newlines: Newlines = Newlines.NORMALISE,
+        lmtp: bool = False,
         trace: Trace | None = None,
     ) -> None:
         self.limits = limits if limits is not None else DEFAULT
@@ -73,6 +74,10 @@ class Caller:
         self.extensions = STANDARD if extensions is None else extensions
         """What the last EHLO reply is read with."""
         self._newlines = newlines
+        self.lmtp = lmtp
+        """LMTP instead of SMTP (RFC 2033): the end of data gets a reply for each accepted recipient."""
+        # How many of them there are, and how many were told what became of the message.
+        self._accepted = self._told = 0
         self._trace = trace
         self._parser = ReplyParser(self.limits)
         self._out: list[bytes] = []

@@ -31,6 +31,8 @@ class Verb(Enum):
     """CRLF.CRLF, or the last chunk: answered by the final reply."""
     EHLO = "EHLO"
     HELO = "HELO"
+    LHLO = "LHLO"
+    """What EHLO is in LMTP (RFC 2033)."""
     STARTTLS = "STARTTLS"
     AUTH = "AUTH"
     MAIL = "MAIL"
@@ -62,6 +64,14 @@ class Helo(Value):
     """HELO, for servers that know no EHLO [RFC5321-2.2.1b]."""
 
     verb: ClassVar[Verb] = Verb.HELO
+    name: str
+
+
+@attrs.frozen(repr=False, eq=False)
+class Lhlo(Value):
+    """LHLO: the EHLO of LMTP [RFC2033-4.1a]."""
+
+    verb: ClassVar[Verb] = Verb.LHLO
     name: str
 
 
@@ -152,6 +162,7 @@ class Quit(Value):
 Command: TypeAlias = (
     Ehlo
     | Helo
+    | Lhlo
     | StartTls
     | Auth
     | Mail
@@ -225,7 +236,7 @@ def _with_parameters(line: bytes, parameters: Parameters, params: Mapping[type[o
     return line[:-2] + b" " + render(*words) if words else line
 
 
-def _write_hello(command: Ehlo | Helo, _: Writable) -> bytes:
+def _write_hello(command: Ehlo | Helo | Lhlo, _: Writable) -> bytes:
     check_domain(command.name)
     return render(command.verb.value, command.name)
 
@@ -260,6 +271,7 @@ def _fixed(verb: Verb) -> Callable[[Any, Writable], bytes]:
 _WRITERS: Final[dict[Verb, Callable[[Any, Writable], bytes]]] = {
     Verb.EHLO: _write_hello,
     Verb.HELO: _write_hello,
+    Verb.LHLO: _write_hello,
     Verb.AUTH: _write_auth,
     Verb.MAIL: _write_mail,
     Verb.RCPT: _write_rcpt,

@@ -54,6 +54,7 @@ def _took_message(conn: Changeable, _: MessageReceived) -> None:
 EFFECTS: Final[dict[Verb, Callable[[Changeable, Any], None]]] = {
     Verb.EHLO: _said_hello,
     Verb.HELO: _said_hello,
+    Verb.LHLO: _said_hello,
     Verb.MAIL: _began,
     Verb.RCPT: _added,
     Verb.DATA: _body_follows,

@@ -203,6 +203,7 @@ def _quit(facts: Facts, argument: bytes) -> Intake:
 INTAKE: Final[dict[Verb, Callable[[Facts, bytes], Intake]]] = {
     Verb.EHLO: _ehlo,
     Verb.HELO: _helo,
+    Verb.LHLO: _ehlo,
     Verb.STARTTLS: _starttls,
     Verb.MAIL: _mail,
     Verb.RCPT: _rcpt,

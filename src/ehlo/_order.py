@@ -14,7 +14,9 @@ from ehlo.sasl import Identity, proved
 from ehlo.wire.reply import Reply
 
 # [RFC4954-6e] [RFC3207-4h] the union of both lists, RSET and HELO by lenience.
-_BEFORE_TLS: Final = frozenset({Verb.EHLO, Verb.HELO, Verb.NOOP, Verb.RSET, Verb.STARTTLS, Verb.QUIT})
+_BEFORE_TLS: Final = frozenset(
+    {Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.NOOP, Verb.RSET, Verb.STARTTLS, Verb.QUIT}
+)
 _NEED_AUTH: Final = frozenset({Verb.MAIL, Verb.VRFY, Verb.EXPN})
 
 # [RFC4409-7c] [RFC5321-F.6a] known, and never to be had on a submission service.
@@ -80,8 +82,9 @@ def _bad_sequence(facts: Facts, verb: Verb) -> Reply:
     if verb is Verb.MAIL:
         return replies.NESTED_MAIL
     if verb is Verb.DATA and state is State.MAIL:
-        # [RFC5321-3.3c] the two tell a client that pipelines what went wrong.
-        return replies.NO_VALID_RECIPIENTS if facts.transaction.rcpt_seen else replies.NEED_RCPT
+        # [RFC5321-3.3c] the two tell a client that pipelines what went wrong; [RFC2033-4.2a] but in LMTP.
+        tried = facts.transaction.rcpt_seen and not facts.config.lmtp
+        return replies.NO_VALID_RECIPIENTS if tried else replies.NEED_RCPT
     if state in _MORE_OF_BODY:
         return _after_chunk(state, verb)
     if verb is Verb.BDAT and state is State.MAIL:

@@ -76,7 +76,7 @@ AUTH_TOO_MANY: Final = Reply(421, "Too many authentication failures", "4.7.0")
 LOCAL_ERROR: Final = Reply(451, "Local error in processing", "4.3.0")
 
 # [RFC2034-4a] no enhanced code on the greeting and on EHLO or HELO.
-_NO_ENHANCED: Final = frozenset({Verb.CONNECT, Verb.EHLO, Verb.HELO})
+_NO_ENHANCED: Final = frozenset({Verb.CONNECT, Verb.EHLO, Verb.HELO, Verb.LHLO})
 
 
 def chunk_taken(size: int) -> Reply:

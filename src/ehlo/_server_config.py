@@ -8,9 +8,19 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from ehlo._commands import Verb
 from ehlo._errors import LocalProtocolError
 from ehlo._limits import Limits
-from ehlo.extensions import CHUNKING, STANDARD, Extension, OfferFacts, Param, parameter_specs
+from ehlo.extensions import (
+    CHUNKING,
+    ENHANCED_STATUS_CODES,
+    PIPELINING,
+    STANDARD,
+    Extension,
+    OfferFacts,
+    Param,
+    parameter_specs,
+)
 from ehlo.policy import OXSMTP_2008, SubmissionPolicy
 from ehlo.sasl import NO_CONTEXT, ServerContext, ServerMechanisms
 from ehlo.wire.address import AddressError, check_domain
@@ -21,6 +31,8 @@ _Means: TypeAlias = tuple[bool, frozenset[str], bool]
 _NO_MECHANISMS: Final[ServerMechanisms] = MappingProxyType({})
 # [RFC5321-4.5.3.1.4a] never less than this, CRLF included.
 _COMMAND_LINE: Final = 512
+_VERBS: Final = tuple(verb for verb in Verb if verb.value.isupper())
+_LMTP_NEEDS: Final = frozenset({PIPELINING.keyword, ENHANCED_STATUS_CODES.keyword})
 
 
 @attrs.frozen(eq=False)
@@ -59,9 +71,13 @@ class ServerConfig:
     extensions: tuple[Extension, ...] = STANDARD
     mechanisms: ServerMechanisms = _NO_MECHANISMS
     """By name, in the order of the AUTH line; those in cleartext are left out without TLS."""
+    lmtp: bool = False
+    """LMTP instead of SMTP (RFC 2033): LHLO, and a reply for each recipient; never on port 25."""
     tls_available: bool = False
     """STARTTLS can be had."""
 
+    verbs: Mapping[bytes, Verb] = attrs.field(init=False, repr=False, eq=False)
+    """What is a command here."""
     chunking: bool = attrs.field(init=False, repr=False, eq=False)
     """BDAT is taken."""
     command_limit: int = attrs.field(init=False, repr=False, eq=False)
@@ -82,10 +98,15 @@ class ServerConfig:
             # [RFC3030-3a] [RFC6531-3.1d]
             if not keywords.issuperset(extension.needs):
                 raise LocalProtocolError(f"{extension.keyword} needs {' and '.join(extension.needs)}")
+        if self.lmtp and not keywords.issuperset(_LMTP_NEEDS):
+            # [RFC2033-5a]
+            raise LocalProtocolError("LMTP needs PIPELINING and ENHANCEDSTATUSCODES")
+        hellos = {Verb.LHLO} if not self.lmtp else {Verb.EHLO, Verb.HELO}
         mail = sum(extension.mail_octets for extension in extensions)
         rcpt = sum(extension.rcpt_octets for extension in extensions)
         command = max(self.limits.command_line, _COMMAND_LINE + max(mail, rcpt))
         derived = {
+            "verbs": {verb.value.encode(): verb for verb in _VERBS if verb not in hellos},
             "chunking": CHUNKING.keyword in keywords,
             "command_limit": command,
             "line_limit": max(command, self.limits.auth_line) if self.mechanisms else command,

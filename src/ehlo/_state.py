@@ -48,7 +48,19 @@ class State(Enum):
     CLOSED = "closed"
 
 
-_ALWAYS = frozenset({Verb.EHLO, Verb.HELO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.QUIT})
+_ALWAYS = frozenset(
+    {
+        Verb.EHLO,
+        Verb.HELO,
+        Verb.LHLO,
+        Verb.RSET,
+        Verb.NOOP,
+        Verb.VRFY,
+        Verb.EXPN,
+        Verb.HELP,
+        Verb.QUIT,
+    }
+)
 
 ALLOWED: Final[Mapping[State, frozenset[Verb]]] = {
     State.GREETING: frozenset({Verb.CONNECT}),
@@ -76,6 +88,7 @@ _ANYWHERE: Final = {
     # [RFC5321-4.1.1.1g] an accepted EHLO or HELO leaves no transaction; a refused one changes nothing.
     (Verb.EHLO, _OK): State.READY,
     (Verb.HELO, _OK): State.READY,
+    (Verb.LHLO, _OK): State.READY,
     (Verb.QUIT, _OK): State.CLOSED,
 }
 _IN_SESSION: Final = _ANYWHERE | {

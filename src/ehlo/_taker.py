@@ -23,10 +23,10 @@ from ehlo._events import (
 )
 from ehlo._order import out_of_order, unknown_command
 from ehlo._patience import deadline
-from ehlo._server_config import NOTHING_OFFERED, ServerConfig
+from ehlo._server_config import NOTHING_OFFERED, Offer, ServerConfig
 from ehlo._speaker import Speaker
 from ehlo._state import IN_TRANSACTION, State
-from ehlo._transaction import NO_TRANSACTION
+from ehlo._transaction import NO_TRANSACTION, Transaction
 from ehlo._transcript import Trace, trace_note
 from ehlo.sasl import Identity
 from ehlo.wire.chunk import Chunk, parse_chunk
@@ -63,7 +63,8 @@ class Taker(Speaker):
         self._eof = False
         # Whose octets come next; None: a command.
         self._chunk: ChunkReader | None = None
-        self.asserted = self.identity = identity
+        self.asserted: Identity | None = identity
+        self.identity: Identity | None = identity
         """Who is authenticated, or None."""
         self.tls: TLSInfo | None = None
         """The TLS in use, or None."""
@@ -73,10 +74,21 @@ class Taker(Speaker):
         """What the client called itself in its last accepted EHLO or HELO."""
         self.extended = False
         """The last hello was EHLO."""
-        self.offered = NOTHING_OFFERED
+        self.offered: Offer = NOTHING_OFFERED
         """What the last reply to it offered."""
-        self.transaction = NO_TRANSACTION
+        self.transaction: Transaction = NO_TRANSACTION
         """The open transaction, or the last one."""
+
+    def _begin_anew(self, info: TLSInfo) -> None:
+        """[RFC3207-4.2c] nothing the client said before TLS is known after."""
+        self.tls = info
+        self.identity = self.asserted
+        self.client_name = None
+        self.extended = False
+        self.offered = NOTHING_OFFERED
+
+    def _prove(self, identity: Identity) -> None:
+        self.identity = identity
 
     def refuse_body(self, reply: Reply) -> None:
         """Take no more of the body that is coming; `reply` is sent at its true end."""
@@ -188,6 +200,12 @@ class Taker(Speaker):
             self._wait = None
         return BodyChunk(content) if content else None
 
+    def _repeat(self, reply: Reply) -> None:
+        """[RFC2033-4.2b] for each recipient but the last one, whose reply ends the transaction."""
+        if self.config.lmtp:
+            for _ in range(self.transaction.accepted - 1):
+                self._say(reply)
+
     def _end_of_body(self, size: int, refusal: Reply | None) -> None:
         self._wait = None
         if self._trace is not None:
@@ -196,6 +214,8 @@ class Taker(Speaker):
             event = MessageReceived(self.transaction.envelope, size)
             self._emit(self._ask(_END_OF_DATA, event, replies.MESSAGE_OK))
             return
-        self._send(Verb.END_OF_DATA, refusal)
+        refusal = replies.with_enhanced(_END_OF_DATA, refusal)
+        self._repeat(refusal)
+        self._answer(_END_OF_DATA, refusal)
         if self._state is not _CLOSED:
             self._emit(TransactionReset())

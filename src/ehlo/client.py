@@ -75,6 +75,7 @@ _NOTHING_OFFERED: Final = Capabilities()
 # Bound once: reaching a member through its enum costs as much as a call.
 _GREETING, _TLS, _CLOSED = State.GREETING, State.TLS, State.CLOSED
 _DATA, _AUTH = Verb.DATA, Verb.AUTH
+_MAIL, _RCPT, _END_OF_DATA = Verb.MAIL, Verb.RCPT, Verb.END_OF_DATA
 
 
 class ClientConnection(Caller):
@@ -116,6 +117,8 @@ class ClientConnection(Caller):
             return self._unsolicited(reply)
         command = in_flight[0]
         verb, code = command.verb, reply.code
+        if self.lmtp and self._one_of_many(verb, code):
+            return ReplyReceived(command, reply)
         if code >= 300 and (verb is not _DATA or code >= 400):
             return self._refused(command, reply) if code >= 400 else self._challenge(command, reply)
         if verb is _DATA and code < 300:
@@ -126,6 +129,21 @@ class ClientConnection(Caller):
             self._expected_state = state
         answered = _ANSWERED.get(verb)
         return ReplyReceived(command, reply) if answered is None else answered(self, reply)
+
+    def _one_of_many(self, verb: Verb, code: int) -> bool:
+        """[RFC2033-4.2c] whether it is a reply to the end of data that others will follow."""
+        if verb is _MAIL:
+            self._accepted = self._told = 0
+        elif verb is _RCPT and code < 300:
+            self._accepted += 1
+        elif verb is _END_OF_DATA and code != CLOSING:
+            self._told += 1
+            return self._told < self._accepted
+        return False
+
+    def close(self) -> None:
+        """The connection broke: nothing more will be said or heard."""
+        self._end()
 
     def _no_reply(self) -> ClientEvent | Pause:
         if self._state is _CLOSED:
@@ -249,6 +267,7 @@ class ClientConnection(Caller):
 _ANSWERED: Final[dict[Verb, Callable[[ClientConnection, Reply], ClientEvent]]] = {
     Verb.EHLO: ClientConnection._ehlo_answered,
     Verb.HELO: ClientConnection._helo_answered,
+    Verb.LHLO: ClientConnection._ehlo_answered,
     Verb.STARTTLS: ClientConnection._starttls_answered,
     Verb.AUTH: ClientConnection._auth_answered,
     Verb.DATA: ClientConnection._data_answered,

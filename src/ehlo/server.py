@@ -10,7 +10,7 @@ policy, application.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ehlo import _replies as replies
@@ -31,17 +31,16 @@ from ehlo._exchange import AuthDialogue, Turn
 from ehlo._intake import INTAKE, Plain, plain_command, take_plain
 from ehlo._order import out_of_order, settled, unknown_command
 from ehlo._patience import IDLE
-from ehlo._server_config import NOTHING_OFFERED, ServerConfig
+from ehlo._server_config import ServerConfig
 from ehlo._state import ALLOWED, State, advance
 from ehlo._taker import Taker
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
 from ehlo.sasl import NO_CONTEXT, Identity, ServerContext
 from ehlo.wire.buffer import LineTooLong
+from ehlo.wire.codes import ReplyClass
 from ehlo.wire.command import has_control, split_line
 from ehlo.wire.lines import INCOMPLETE, Framing, LineReader
 from ehlo.wire.reply import Reply
-
-_VERBS: Final = {verb.value.encode(): verb for verb in Verb if verb.value.isupper()}
 
 # Looking a member up in its enum costs three times as much as a name.
 _GREETING, _AUTH, _TLS = State.GREETING, State.AUTH, State.TLS
@@ -128,6 +127,8 @@ class ServerConnection(Taker):
             # [RFC3030-2h] no reply before its octets were read.
             self._take_chunks(None if accepted else reply)
             return
+        if verb is _END_OF_DATA:
+            self._repeat(reply)
         self._answer(verb, reply)
         if accepted and (effect := EFFECTS.get(verb)) is not None:
             effect(self, event)
@@ -149,6 +150,22 @@ class ServerConnection(Taker):
                 raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
             self._default = replies.with_enhanced(verb, reply)
         self.accept()
+
+    def reply_each(self, each: Sequence[Reply]) -> None:
+        """Decide the last MessageReceived in LMTP: a reply for each recipient, in their order
+        [RFC2033-4.2b]. Raises LocalProtocolError for another number of them, and where there is but one."""
+        if self._verb is not _END_OF_DATA or self._undecided is None or self._events:
+            raise LocalProtocolError("no decision on a message is due")
+        if not self.config.lmtp or len(each) != self.transaction.accepted:
+            raise LocalProtocolError("a reply for each recipient is for LMTP, and there is one for each")
+        if any(reply.reply_class is ReplyClass.INTERMEDIATE for reply in each):
+            raise LocalProtocolError("an intermediate reply is no outcome")
+        for reply in each[:-1]:
+            self._say(replies.with_enhanced(_END_OF_DATA, reply))
+        self._undecided = None
+        self._answer(_END_OF_DATA, replies.with_enhanced(_END_OF_DATA, each[-1]))
+        if any(reply.code < 400 for reply in each):
+            self.patience.renew()
 
     def auth_answer(self, value: object) -> None:
         """The answer to the need of the last AuthNeed.
@@ -186,18 +203,13 @@ class ServerConnection(Taker):
         implicit = self._state is _GREETING and self._undecided is None and self._buffer.empty
         if not implicit and self._state is not _TLS:
             raise LocalProtocolError("no TLS handshake is due")
-        self.tls = info
+        self._begin_anew(info)
         self.tls_refused = not accept
         if not implicit:
             self._state = advance(_TLS, Verb.HANDSHAKE, 220 if accept else 454)
         elif not accept:
             # The greeting is the reply to the connection: it is refused.
             self._send(Verb.CONNECT, replies.TLS_TOO_WEAK)
-        # [RFC3207-4.2c] nothing the client said before TLS is known after.
-        self.identity = self.asserted
-        self.client_name = None
-        self.extended = False
-        self.offered = NOTHING_OFFERED
         self._settled = settled(self)
         self._wait = None
         if self._trace is not None:
@@ -247,7 +259,7 @@ class ServerConnection(Taker):
             self._refuse(Verb.NOOP, replies.BAD_LINE)
             return None
         word, argument = split_line(line)
-        verb = _VERBS.get(word)
+        verb = self.config.verbs.get(word)
         if verb is not Verb.AUTH and len(line) + 2 > self.config.command_limit:
             self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
         elif verb is None:
@@ -328,7 +340,7 @@ class ServerConnection(Taker):
     def _auth_turn(self, turn: Turn) -> ServerEvent | None:
         reply, event = turn
         if isinstance(event, Authenticated):
-            self.identity = event.identity
+            self._prove(event.identity)
             self._settled = settled(self)
         if reply is None:
             assert event is not None, "a turn without a reply is a need"

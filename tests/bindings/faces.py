@@ -28,6 +28,7 @@ import ehlo
 import ehlo_io.asyncio
 import ehlo_io.blocking
 import ehlo_io.trio
+from ehlo import flows
 
 T = TypeVar("T")
 HOSTNAME = "mail.test"
@@ -71,6 +72,7 @@ class Client(Protocol):
     @property
     def tls(self) -> ehlo.TLSInfo | None: ...
     async def submit(self, message: Any, **options: Any) -> ehlo.SubmissionResult: ...
+    async def submit_many(self, messages: Any) -> list[flows.Delivery]: ...
     async def close(self) -> None: ...
 
 
@@ -304,6 +306,9 @@ class _BlockingClient:
 
     async def submit(self, message: Any, **options: Any) -> ehlo.SubmissionResult:
         return self._client.submit(message, **options)
+
+    async def submit_many(self, messages: Any) -> list[flows.Delivery]:
+        return self._client.submit_many(messages)
 
     async def close(self) -> None:
         self._client.close()

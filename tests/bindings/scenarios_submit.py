@@ -192,10 +192,12 @@ async def wrong_messages_cost_nothing(io: Io) -> None:
     assert sink.calls.count("mail") == 1
 
 
-async def _breaks_in_the_middle(io: Io, message: Any, error: type[Exception]) -> None:
+async def _breaks_in_the_middle(
+    io: Io, message: Any, error: type[Exception], *, chunking: bool = False
+) -> None:
     sink = Sink()
     async with io.serve_open(sink) as server:
-        async with io.connect_open(server.address, newlines="refuse") as client:
+        async with io.connect_open(server.address, newlines="refuse", chunking=chunking) as client:
             with pytest.raises(error):
                 await client.submit(message(), **ENVELOPE)
             with pytest.raises(ehlo.LocalProtocolError):
@@ -206,13 +208,13 @@ async def _breaks_in_the_middle(io: Io, message: Any, error: type[Exception]) ->
     assert sink.stored == [MESSAGE]
 
 
-def _failing() -> Iterator[bytes]:
-    yield b"x" * 100_000
+def _failing(size: int = 100_000) -> Iterator[bytes]:
+    yield b"x" * size
     raise OSError("the disk is gone")
 
 
-async def _failing_async() -> AsyncIterator[bytes]:
-    yield b"x" * 100_000
+async def _failing_async(size: int = 100_000) -> AsyncIterator[bytes]:
+    yield b"x" * size
     raise OSError("the disk is gone")
 
 
@@ -229,6 +231,91 @@ add(
     partial(_breaks_in_the_middle, message=_failing_async, error=OSError),
     bindings=ASYNC,
 )
+_MORE_THAN_A_CHUNK = 300_000
+add(
+    "failing_iterable_between_chunks",
+    partial(
+        _breaks_in_the_middle,
+        message=partial(_failing, _MORE_THAN_A_CHUNK),
+        error=OSError,
+        chunking=True,
+    ),
+)
+add(
+    "failing_async_iterable_between_chunks",
+    partial(
+        _breaks_in_the_middle,
+        message=partial(_failing_async, _MORE_THAN_A_CHUNK),
+        error=OSError,
+        chunking=True,
+    ),
+    bindings=ASYNC,
+)
+
+
+@scenario()
+async def what_fails_before_the_first_chunk_costs_nothing(io: Io) -> None:
+    sink = Sink()
+    async with io.serve_open(sink) as server, io.connect_open(server.address) as client:
+        for message, error in ((_failing(), OSError), (iter(["text"]), ehlo.LocalProtocolError)):
+            with pytest.raises(error):
+                await client.submit(message, **ENVELOPE)
+        await client.submit(MESSAGE, **ENVELOPE)
+    assert sink.stored == [MESSAGE]
+    assert sink.calls.count("mail") == 1
+
+
+@scenario()
+async def chunks_and_what_is_no_text(io: Io) -> None:
+    sink = Sink()
+    octets = bytes(range(256)) * 3000
+    async with io.serve_open(sink, extensions=ehlo.EVERY) as server:
+        async with io.connect_open(server.address) as client:
+            await client.submit(b"\n" + octets, binary=True, **ENVELOPE)
+            await client.submit(iter([b"\n", octets]), binary=True, **ENVELOPE)
+        async with io.connect_open(server.address, chunking=False) as client:
+            with pytest.raises(ehlo.LocalProtocolError, match="BINARYMIME"):
+                await client.submit(octets, binary=True, **ENVELOPE)
+            await client.submit(MESSAGE, **ENVELOPE)
+    assert sink.stored == [b"\n" + octets] * 2 + [MESSAGE]
+
+
+@scenario()
+async def many_messages(io: Io) -> None:
+    sink = Sink()
+    bodies = [b"%d\r\n" % number + b"x" * 20_000 for number in range(40)]
+    bad = {"sender": SENDER, "recipients": ["bad@example.com"]}
+    for chunking in (True, False):
+        sink.stored.clear()
+        async with (
+            io.serve_open(sink) as server,
+            io.connect_open(server.address, chunking=chunking) as client,
+        ):
+            messages = [(body, ENVELOPE) for body in bodies]
+            found = await client.submit_many([*messages[:20], (MESSAGE, bad), *messages[20:]])
+            with pytest.raises(ehlo.LocalProtocolError, match="bytes or an email"):
+                await client.submit_many([(MESSAGE, ENVELOPE), (iter([MESSAGE]), ENVELOPE)])
+            await client.submit(MESSAGE, **ENVELOPE)
+        assert isinstance(found.pop(20), ehlo.SubmissionFailed)
+        assert all(isinstance(one, ehlo.SubmissionResult) for one in found)
+        assert sink.stored == [*(body + b"\r\n" for body in bodies), MESSAGE]
+
+
+@scenario()
+async def parameters_of_extensions(io: Io) -> None:
+    sink = Sink()
+    async with (
+        io.serve_open(sink, extensions=ehlo.EVERY) as server,
+        io.connect_open(server.address) as client,
+    ):
+        result = await client.submit(MESSAGE, parameters=[ehlo.MtPriority(3)], **ENVELOPE)
+        assert result.dropped == ()
+        with pytest.raises(ehlo.LocalProtocolError, match="REQUIRETLS"):
+            # Not offered in clear.
+            await client.submit(MESSAGE, parameters=[ehlo.RequireTls()], **ENVELOPE)
+        with pytest.raises(ehlo.LocalProtocolError, match="repeated"):
+            await client.submit(MESSAGE, parameters=[ehlo.MtPriority(3), ehlo.MtPriority(4)], **ENVELOPE)
+    assert sink.envelopes[0].parameters.get(ehlo.MtPriority) == ehlo.MtPriority(3)
 
 
 @scenario()
@@ -358,7 +445,7 @@ async def cancelled_submission(io: Io) -> None:
     async with io.serve_open(sink) as server:
 
         async def submit() -> None:
-            async with io.connect_open(server.address) as client:
+            async with io.connect_open(server.address, chunking=False) as client:
                 await client.submit(Endless(), **ENVELOPE)
 
         await io.cancel_when(sent.is_set, submit())

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trustme
 from tests.bindings.faces import Io
 from tests.bindings.handlers import PASSWORD, RCPT, SENDER, Sink
 from tests.bindings.peers import GREETING, OFFER, Peer, greet
@@ -15,6 +16,7 @@ from tests.bindings.registry import add, scenario
 from tests.bindings.scenarios_submit import ENVELOPE, MESSAGE
 
 import ehlo
+import ehlo_io
 
 
 async def _still_serves(io: Io, server: Any, sink: Sink, **options: Any) -> None:
@@ -53,6 +55,25 @@ async def nobody_is_trusted_blindly(io: Io) -> None:
                     await io.connect(server.address, auth=PASSWORD, tls=tls, server_name=name)
             await _still_serves(io, server, sink, tls=tls)
     assert len(sink.stored) == 2
+
+
+@scenario("RFC4954-14c")
+async def any_name_of_the_certificate_will_do(io: Io) -> None:
+    """In any letter case, with one label for an asterisk; the common name counts for nothing."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("mail.local.example", "*.test.example", common_name="cn.local.example")
+    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ehlo_io.client_context()
+    issued.configure_cert(context)
+    authority.configure_trust(trusting)
+    async with io.serve(Sink(), tls=context) as server:
+        how: dict[str, Any] = {"auth": PASSWORD, "context": trusting}
+        for name in ("mail.local.example", "MAIL.Local.Example", "a.test.example", "A.TEST.example"):
+            async with io.connect(server.address, server_name=name, **how) as client:
+                assert client.tls is not None
+                assert client.tls.verified
+        for name in ("a.b.test.example", "test.example", "cn.local.example", "x.mail.local.example"):
+            with pytest.raises(ehlo.TlsFailed):
+                await io.connect(server.address, server_name=name, **how)
 
 
 @scenario()

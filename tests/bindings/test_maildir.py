@@ -250,11 +250,12 @@ def received(envelope: ehlo.Envelope, **facts: Any) -> str:
 
 TLS = ehlo.TLSInfo(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256")
 IDENTITY = ehlo.Identity("alice", "alice", "PLAIN")
+NOBODY = ehlo.Identity("anonymous", "anonymous", "ANONYMOUS", anonymous=True)
 TO_BOB = ehlo.envelope("alice@local.example", ["bob@local.example"])
 TO_TWO = ehlo.envelope("alice@local.example", ["bob@local.example", "carol@local.example"])
 
 
-@pytest.mark.clause("RFC3848-1a", "RFC5321-4.4f")
+@pytest.mark.clause("RFC3848-1a", "RFC5321-4.4f", "RFC4954-7a", "RFC4505-2c")
 @pytest.mark.parametrize(
     ("facts", "protocol"),
     [
@@ -263,6 +264,7 @@ TO_TWO = ehlo.envelope("alice@local.example", ["bob@local.example", "carol@local
         ({"tls": TLS}, "ESMTPS"),
         ({"identity": IDENTITY}, "ESMTPA"),
         ({"tls": TLS, "identity": IDENTITY}, "ESMTPSA"),
+        ({"tls": TLS, "identity": NOBODY}, "ESMTPS"),
     ],
 )
 def test_protocol_says_how_the_message_came(facts: dict[str, Any], protocol: str) -> None:

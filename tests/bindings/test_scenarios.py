@@ -13,7 +13,7 @@ from tests.bindings.faces import AsyncioIo, BlockingIo, Certificates, Io, TrioIo
 from tests.bindings.registry import SCENARIOS, Scenario
 
 # Importing them fills the list.
-for _topic in ("submit", "tls", "auth", "failures", "server", "proxy", "unix"):
+for _topic in ("submit", "tls", "auth", "secrets", "failures", "server", "proxy", "unix"):
     importlib.import_module(f"tests.bindings.scenarios_{_topic}")
 
 FACES: dict[str, type[Io]] = {face.name: face for face in (AsyncioIo, TrioIo, BlockingIo)}
@@ -24,7 +24,15 @@ def _cases() -> list[object]:
     cases = [(FACES[name], one) for one in SCENARIOS for name in one.bindings]
     if HAS_UVLOOP:
         cases += [(UvloopIo, one) for one in SCENARIOS if "asyncio" in one.bindings]
-    return [pytest.param(face, one, id=f"{face.name}-{one.name}") for face, one in cases]
+    return [
+        pytest.param(
+            face,
+            one,
+            id=f"{face.name}-{one.name}",
+            marks=[pytest.mark.clause(*one.clauses)] * bool(one.clauses),
+        )
+        for face, one in cases
+    ]
 
 
 @pytest.fixture(scope="module", autouse=True)

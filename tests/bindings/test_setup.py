@@ -189,6 +189,8 @@ def test_unix_sockets_have_no_tls_unless_asked_for() -> None:
     assert (session.server_name, session.port) == ("localhost", 0)
     assert session.client_name
     assert ClientSetup.of_path("/nowhere/socket", {"tls": None}).tls is ehlo.TlsMode.NONE
+    with pytest.raises(ehlo.LocalProtocolError, match="tls"):
+        ClientSetup.of_path("/nowhere/socket", {"tls": ""})
     for tls in ("starttls", "implicit", "opportunistic"):
         with pytest.raises(ehlo.LocalProtocolError, match="server_name"):
             ClientSetup.of_path("/nowhere/socket", {"tls": tls})

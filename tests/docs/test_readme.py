@@ -91,7 +91,7 @@ def run(snippet: str, place: Place, port: int = 0) -> str:
 
 
 def test_every_snippet_is_run_here() -> None:
-    assert sorted(SNIPPETS) == ["asyncio", "blocking", "engine", "outcomes", "server", "trio"]
+    assert sorted(SNIPPETS) == ["accounts", "asyncio", "blocking", "engine", "outcomes", "server", "trio"]
     assert (ROOT / "README.md").read_text().count("```python") == len(SNIPPETS)
 
 
@@ -161,3 +161,7 @@ def test_engine(place: Place) -> None:
     assert "550 5.1.1 No such user" in printed
     assert "RcptReceived(forward_path=Mailbox(local='bob', domain='example.net')" in printed
     assert "221 2.0.0 mx.example closing connection" in printed
+
+
+def test_accounts(place: Place) -> None:
+    assert run(SNIPPETS["accounts"], place) == "True ['nt-hash', 'scram-sha-256']\n"

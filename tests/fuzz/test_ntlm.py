@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from tests.helpers.sasl import HERE, server_settings
+from tests.helpers.sasl import HERE, client_context, server_settings
 from tests.unit.sasl.helpers import STEPS, settle
 from tests.unit.sasl.ntlm.recorded import BY_CLIENT, NONCE, Recorded, server
 
@@ -21,13 +21,14 @@ from ehlo.sasl.ntlm.crypto import nt_hash
 from ehlo.wire import base64
 
 ROUNDS = 20_000
+SLOW_ROUNDS = 500
+"""Of what takes DES, in Python."""
 SECRET = nt_hash("secret")
 
 
-def mutations(token: bytes, seed: int) -> Iterator[bytes]:
-    """ROUNDS tokens that differ from `token`, most of them in a place that matters."""
+def mutations(token: bytes, seed: int, rounds: int = ROUNDS) -> Iterator[bytes]:
+    """So many tokens that differ from `token`, most of them in a place that matters."""
     rng = random.Random(seed)  # noqa: S311
-    rounds = ROUNDS
     while rounds:
         mutant = bytearray(token)
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
@@ -112,6 +113,34 @@ def test_authenticate_without_a_mic() -> None:
             assert isinstance(step, Refuse)
     # Mutations of what nothing protects (the workstation, the LM response) do pass.
     assert 0 < taken < ROUNDS // 3
+
+
+@pytest.mark.clause("NTLM-nlmp-c")
+@pytest.mark.parametrize("session_security", [False, True])
+def test_authenticate_of_ntlmv1(session_security: bool) -> None:
+    """It covers the challenge and nothing else: the names, the flags and the layout are free."""
+    flags = messages.Flag.UNICODE | messages.Flag.NTLM
+    flags |= messages.Flag.EXTENDED_SESSION_SECURITY if session_security else messages.Flag(0)
+    client = NtlmClient(Password("alice", "secret"), client_context(allow_ntlmv1=True))
+    negotiate = client.respond(b"")
+    # Without target information, which makes the client take the server for an old one.
+    told = messages.write_challenge(messages.ServerChallenge(flags, NONCE, "OLD", {}))
+    token = client.respond(base64.encode(told))
+    true = messages.parse_authenticate(token)
+    taken = 0
+    for mutant in mutations(token, 6, SLOW_ROUNDS):
+        ours = server(v1=True)
+        ours.start(negotiate)
+        step = settle(ours, ours.respond(mutant))
+        assert isinstance(step, Done | Refuse)
+        if isinstance(step, Done):
+            taken += 1
+            found = messages.parse_authenticate(mutant)
+            assert found.nt_response == true.nt_response
+            secure = found.flags & messages.Flag.EXTENDED_SESSION_SECURITY
+            assert bool(secure and not any(found.lm_response[8:])) == session_security
+            assert not session_security or found.lm_response[:8] == true.lm_response[:8]
+    assert 0 < taken < SLOW_ROUNDS // 2
 
 
 def test_challenge() -> None:

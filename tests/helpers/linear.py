@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -15,10 +16,15 @@ WORST: Final = 8
 
 
 def _seconds(work: Callable[[T], object], data: T) -> float:
-    # Not the clock on the wall: other programs may be at work.
-    start = time.process_time()
-    work(data)
-    return time.process_time() - start
+    # Not the clock on the wall: other programs may be at work. And no garbage collection: what it costs
+    # depends on all that other tests have left behind.
+    gc.disable()
+    try:
+        start = time.process_time()
+        work(data)
+        return time.process_time() - start
+    finally:
+        gc.enable()
 
 
 def ratio(work: Callable[[T], object], small: T, large: T) -> float:

@@ -1,8 +1,10 @@
 """A client that knows nothing: it sends the lines it is given, over TLS if told so, and reads replies."""
 
 import contextlib
+import select
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +66,35 @@ def dialogue(port: int, ca: Path) -> Iterator[Dialogue]:
         yield talk
     finally:
         talk.close()
+
+
+@contextlib.contextmanager
+def saying_ehlo(port: int) -> Iterator[int]:
+    """A port in front of a server's, for one client that begins with STARTTLS: EHLO goes ahead of that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_go_between, args=(listener, port), daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            # Wakes it where nobody came.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(PATIENCE)
+
+
+def _go_between(listener: socket.socket, port: int) -> None:
+    with contextlib.suppress(OSError):
+        client, _ = listener.accept()
+        with client, socket.create_connection(("127.0.0.1", port), PATIENCE) as server:
+            talk = Dialogue(server)
+            client.sendall(talk.reply())
+            first = client.recv(512)
+            talk.ask(b"EHLO client.example")
+            server.sendall(first)
+            other = {client: server, server: client}
+            while ready := select.select(list(other), [], [], PATIENCE)[0]:
+                for end in ready:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    other[end].sendall(data)

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import attrs
+from tests.interop.peer import PASSWORD, USER
 from tests.interop.processes import PATIENCE, end_group, python_environment, tail
 
 
@@ -33,6 +34,25 @@ class EhloServer:
         places = folders or ("new", "cur", "tmp")
         return frozenset(path for place in places for path in (self.maildir / place).glob("*"))
 
+    def secret(self, mechanism: str) -> str:
+        """What alice has to present with a mechanism."""
+        del mechanism
+        return PASSWORD
+
+    def stored(self, recipient: str) -> list[bytes]:
+        """What is in the maildir for a recipient, also where it should not be."""
+        mark = f"<{recipient}>".encode()
+        return [data for data in (path.read_bytes() for path in sorted(self.files())) if mark in data]
+
+    def wait_for(self, recipient: str) -> bytes:
+        """The one message for a recipient: it is stored before its client hears of it."""
+        (found,) = self.stored(recipient)
+        return found
+
+    def log(self) -> str:
+        """The end of what it wrote to stderr."""
+        return tail(self.errors)
+
     def terminate(self) -> int:
         """Ask the server to end and return its exit status; one that stays is an error."""
         self.process.send_signal(signal.SIGTERM)
@@ -40,18 +60,26 @@ class EhloServer:
 
 
 @contextlib.contextmanager
-def serving(top: Path, io: str, options: Sequence[str] = ()) -> Iterator[EhloServer]:
+def serving(
+    top: Path,
+    io: str,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    account: str | None = f"{USER}:{PASSWORD}",
+) -> Iterator[EhloServer]:
     """Run `ehlo serve` with a certificate of its own and a maildir below an existing directory."""
     ca, maildir, errors = top / "ca.pem", top / "maildir", top / "stderr"
     argv = [sys.executable, "-m", "ehlo_io", "serve", "--self-signed", "--write-ca", str(ca)]
-    argv += ["--user", "alice:secret", "--maildir", str(maildir), "--port", "0", "--io", io, *options]
+    argv += ["--maildir", str(maildir), "--port", "0", "--io", io, *options]
+    if account is not None:
+        argv += ["--user", account]
     with errors.open("wb") as log:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=python_environment(),
+            env=python_environment(environment),
             start_new_session=True,
         )
     assert process.stdout is not None

@@ -41,6 +41,23 @@ def free_port() -> int:
         return port
 
 
+def command(argv: Sequence[str], given: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+    """Run a program to its end and return what it printed; a failure is an error that shows it."""
+    done = subprocess.run(
+        [find_program(argv[0]) or argv[0], *argv[1:]],
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=env or clean_environment(),
+        timeout=PATIENCE,
+        check=False,
+    )
+    if done.returncode != 0:
+        printed = done.stdout.decode("utf-8", "replace")
+        raise RuntimeError(f"{argv[0]} ended with status {done.returncode}: {printed}")
+    return done.stdout
+
+
 def tail(path: Path, characters: int = 3000) -> str:
     """The end of a log, for the message of an error."""
     text = path.read_text("utf-8", "replace") if path.exists() else "(no log)"

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.interop.messages import added_header, fresh_recipient, message
-from tests.interop.postfix import REALM, Postfix
+from tests.interop.peer import HOST
+from tests.interop.postfix import Postfix
 from tests.interop.processes import PATIENCE
 
 from ehlo import EnhancedCode, Mailbox, Orcpt, Outcome, Reply, Ret, envelope
@@ -49,7 +50,7 @@ def test_a_failure(postfix: Postfix, session: smtplib.SMTP, ret: Ret) -> None:
     options = [f"RET={ret.value}", "ENVID=QQ+3D314"]
     session.sendmail(sender, [LOST], sent, options, ["ORCPT=rfc822;Bob+2Blist@elsewhere.example"])
     report = parse(postfix.wait_for(sender))
-    assert report.reporting_mta == Typed("dns", REALM)
+    assert report.reporting_mta == Typed("dns", HOST)
     assert report.envelope_id == "QQ=314"
     assert report.arrival is not None
     assert dict(report.extensions)["X-Postfix-Sender"] == f"rfc822; {sender}"

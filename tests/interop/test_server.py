@@ -1,30 +1,25 @@
-"""`ehlo serve` against foreign clients, over each kind of I/O."""
+"""`ehlo serve` against foreign clients, over each kind of I/O; test_server_auth.py has the mechanisms."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 from tests.interop import clients
+from tests.interop.cases import cases
 from tests.interop.dialogue import dialogue
 from tests.interop.ehlo_server import EhloServer, serving
+from tests.interop.expect import expect_delivered, expect_refused, job
 from tests.interop.messages import added_header, fresh_recipient, message
 from tests.interop.processes import PATIENCE, wait_until_read
 
 IO = ("asyncio", "trio", "blocking")
 BIG = 5_000_000
-REFUSED = re.compile(r"(?<!\d)535(?!\d)")
 
 PEERS = [
-    pytest.param(client, mechanism, marks=[] if name is None else [pytest.mark.peer(name)])
-    for client, name, mechanisms in (
-        (clients.curl, "curl", ("NTLM", "LOGIN", "PLAIN")),
-        (clients.swaks, "swaks", ("LOGIN", "PLAIN")),
-        (clients.msmtp, "msmtp", ("LOGIN", "PLAIN")),
-        (clients.standard_library, None, ("LOGIN", "PLAIN")),
-    )
-    for mechanism in mechanisms
+    *cases(("NTLM",), ["curl"]),
+    *cases(("LOGIN",), ["curl", "swaks", "smtplib"]),
+    *cases(("PLAIN",), ["msmtp", "aiosmtplib"]),
 ]
 
 
@@ -35,24 +30,13 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield running
 
 
-def job(
-    server: EhloServer, directory: Path, mechanism: str, size: int = 0, password: str = clients.PASSWORD
-) -> clients.Job:
-    """A message in a file, to be submitted to the server."""
-    recipient = fresh_recipient()
-    file = directory / "message"
-    file.write_bytes(message(recipient, size))
-    return clients.Job(server.port, server.ca, recipient, file, mechanism, password)
-
-
 def deliver(server: EhloServer, client: clients.Client, task: clients.Job) -> bytes:
     """Submit a message; what the server put on top of it in the one file that this made."""
     before = server.files()
-    outcome = client(task)
-    assert outcome.accepted, outcome.output
+    added = expect_delivered(server, client, task)
     (stored,) = server.files() - before
     assert stored.parent.name == "new"
-    return added_header(stored.read_bytes(), task.file.read_bytes())
+    return added
 
 
 @pytest.mark.clause("OXSMTP-3.2-7c", "OXSMTP-3.2-7d", "OXSMTP-3.2-7e", "RFC5321-4.5.2a")
@@ -65,27 +49,15 @@ def test_foreign_client_delivers(
 
 @pytest.mark.peer("curl")
 def test_curl_delivers_five_megabytes(server: EhloServer, tmp_path: Path) -> None:
-    deliver(server, clients.curl, job(server, tmp_path, "PLAIN", BIG))
-
-
-@pytest.mark.parametrize(("client", "mechanism"), PEERS)
-def test_foreign_client_with_wrong_password_is_refused(
-    server: EhloServer, tmp_path: Path, client: clients.Client, mechanism: str
-) -> None:
-    before = server.files()
-    outcome = client(job(server, tmp_path, mechanism, password="wrong"))
-    assert not outcome.accepted
-    assert REFUSED.search(outcome.output), outcome.output
-    assert server.files() == before
+    deliver(server, clients.curl, job(server, tmp_path, "PLAIN", size=BIG))
 
 
 @pytest.mark.peer("curl")
 @pytest.mark.parametrize("io", IO)
 def test_maildir_holds_what_was_accepted_and_no_more(tmp_path: Path, io: str) -> None:
     with serving(tmp_path, io) as server:
-        outcome = clients.curl(job(server, tmp_path, "NTLM", password="wrong"))
-        assert not outcome.accepted
-        assert "< 535 5.7." in outcome.output
+        printed = expect_refused(server, clients.curl, job(server, tmp_path, "NTLM", "wrong"))
+        assert "< 535 5.7." in printed
         assert server.files() == frozenset()
         deliver(server, clients.curl, job(server, tmp_path, "NTLM"))
         assert len(server.files("new")) == 1

@@ -106,7 +106,7 @@ def _session(connection: Connection, entry: Entry) -> Flow[None]:
     conn, sent = ClientConnection(), _sent(connection)
     yield from open_session(conn, _options(connection, entry))
     if sent is not None:
-        result = yield from submit(conn, Submission(envelope=sent, content=b""))
+        result = yield from submit(conn, Submission(envelope=sent, content=b"", chunking=False))
         assert not result.refused
     yield from close(conn)
 

@@ -15,6 +15,7 @@ import ehlo
 import ehlo.dsn
 import ehlo.extensions
 import ehlo.flows
+import ehlo.policy
 import ehlo.sasl
 import ehlo.testing
 
@@ -196,6 +197,7 @@ FLOWS = [
     "AnyRecipient",
     "Ask",
     "Close",
+    "Delivery",
     "Exchange",
     "Flow",
     "HOOKS",
@@ -229,6 +231,7 @@ FLOWS = [
     "recipient",
     "serve",
     "submit",
+    "submit_many",
     "takes_eight_bit",
     "tls_mode",
 ]
@@ -301,6 +304,26 @@ EXTENSIONS = [
     "understood",
     "xclient",
 ]
+POLICY = [
+    "BareNewlines",
+    "ConversionError",
+    "EXCHANGE",
+    "Fixup",
+    "MessageFacts",
+    "MessageFixer",
+    "MessageNeed",
+    "MessagePolicy",
+    "NeedScanner",
+    "OPEN_TEST",
+    "OXSMTP_2008",
+    "SubmissionPolicy",
+    "check_data",
+    "check_mail",
+    "check_rcpt",
+    "needs_of",
+    "to_eight_bit",
+    "to_seven_bit",
+]
 TESTING = [
     "EXCHANGE_2003",
     "EXCHANGE_ONLINE",
@@ -320,6 +343,7 @@ MODULES = [
     (ehlo.dsn, DSN),
     (ehlo.extensions, EXTENSIONS),
     (ehlo.flows, FLOWS),
+    (ehlo.policy, POLICY),
     (ehlo.testing, TESTING),
 ]
 
@@ -361,6 +385,10 @@ def test_names_come_from_where_type_checkers_look_for_them(module: ModuleType) -
         ("from ehlo import ClientConnection", "ehlo.server ehlo.flows ehlo.sasl.choice ssl asyncio email"),
         ("from ehlo import ServerConnection", "ehlo.client ehlo.flows ehlo.sasl.ntlm ssl asyncio email"),
         ("from ehlo import dsn", "ehlo.client ehlo.server ehlo.flows ehlo.sasl.choice ssl asyncio email"),
+        (
+            "from ehlo import ServerConnection",
+            "ehlo.policy.message ehlo.policy.needs ehlo.policy.trace datetime",
+        ),
         ("from ehlo_io.asyncio import serve", "ehlo.client ehlo_io._client spnego trio email.message"),
         ("from ehlo_io.asyncio import connect", "ehlo.server ehlo_io._server spnego trio email.message"),
         ("from ehlo_io.blocking import connect", "asyncio ehlo.server spnego trio email.message"),

@@ -247,7 +247,7 @@ def test_nested_mail() -> None:
     assert message.envelope.reverse_path == Mailbox("a", "x.org")
 
 
-@pytest.mark.clause("OXSMTP-3.2-4.3a", "RFC4409-4.3a", "RFC4954-6e")
+@pytest.mark.clause("OXSMTP-3.2-4.3a", "RFC4409-4.3a", "RFC4954-6e", "RFC2554-6b")
 def test_mail_without_authentication_is_530_and_starts_nothing() -> None:
     server = opened(policy=OXSMTP_2008)
     assert server.one(MAIL) == "530 5.7.0 Authentication required"

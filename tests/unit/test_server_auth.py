@@ -89,7 +89,7 @@ def test_nothing_to_offer_means_no_line() -> None:
     assert server.one("AUTH NTLM") == UNKNOWN
 
 
-@pytest.mark.clause("RFC4954-4d", "NTLM-2.2.1.8a")
+@pytest.mark.clause("RFC4954-4d", "NTLM-2.2.1.8a", "RFC4422-3.1a")
 @pytest.mark.parametrize("name", ["FOO", "CRAM-MD5", "PLAIN2", "=", "*", "\u00e9", "PLAIN\u00a0x", "X" * 300])
 def test_unknown_mechanisms(server: Server, name: str) -> None:
     assert server.one(f"AUTH {name}") == UNKNOWN

@@ -62,7 +62,7 @@ def test_every_verb_is_in_sequence_somewhere() -> None:
 
 @pytest.mark.clause("RFC5321-4.1.4f", "RFC5321-4.5.1a")
 def test_what_needs_no_hello() -> None:
-    free = {Verb.EHLO, Verb.HELO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.QUIT}
+    free = {Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.QUIT}
     assert ALLOWED[State.HELLO] == free
     for state in (State.READY, State.MAIL, State.RCPT):
         assert free < ALLOWED[state]

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from tests.helpers.driver import TLS, USER, Client, Server, server_config
+from tests.helpers.leaks import forms
 from tests.helpers.pair import Pair
 from tests.helpers.sasl import HERE
 
@@ -32,18 +33,6 @@ from ehlo.sasl import NtlmClient
 from ehlo.wire import base64
 
 SECRET = "c0rrect-h0rse"
-
-
-def forms(secret: str) -> list[str]:
-    """The secret as it could leak: plain, UTF-16, and in base64 at each alignment."""
-    found = [secret, secret.encode("utf-16-le").decode("latin-1"), repr(secret.encode("utf-16-le"))[2:-1]]
-    for octets in (secret.encode(), secret.encode("utf-16-le")):
-        for shift in range(3):
-            coded = base64.encode(bytes(shift) + octets).decode()
-            # The characters that do not depend on what stands before and behind.
-            found.append(coded[4 if shift else 0 : (len(octets) + shift) // 3 * 4])
-        found.append(octets.hex())
-    return found
 
 
 def assert_no_secret(*texts: object) -> None:

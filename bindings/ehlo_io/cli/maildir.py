@@ -172,7 +172,9 @@ def _more_clauses(session: ehlo.Session, envelope: ehlo.Envelope) -> str:
 def _protocol(session: ehlo.Session) -> str:
     if not session.extended:
         return "SMTP"
-    return f"ESMTP{'S' if session.tls else ''}{'A' if session.identity else ''}"
+    # [RFC4505-2c] of an anonymous client nobody was authenticated.
+    known = session.identity is not None and not session.identity.anonymous
+    return f"ESMTP{'S' if session.tls else ''}{'A' if known else ''}"
 
 
 def _literal(peer: str | None) -> str:

@@ -11,6 +11,7 @@ from ehlo._lazy import lazily
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo.flows._close import close
+    from ehlo.flows._many import Delivery, submit_many
     from ehlo.flows._open import open_session
     from ehlo.flows._proxied import UNIX_PEER, TrustedProxies
     from ehlo.flows._serve import serve
@@ -54,6 +55,7 @@ __all__ = [
     "AnyRecipient",
     "Ask",
     "Close",
+    "Delivery",
     "Exchange",
     "Flow",
     "Hooks",
@@ -83,6 +85,7 @@ __all__ = [
     "recipient",
     "serve",
     "submit",
+    "submit_many",
     "takes_eight_bit",
     "tls_mode",
 ]
@@ -117,6 +120,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.flows._serve": """
             serve
+        """,
+        "ehlo.flows._many": """
+            Delivery submit_many
         """,
         "ehlo.flows._submit": """
             Submission submit

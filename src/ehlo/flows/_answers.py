@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import attrs
 
@@ -28,7 +29,8 @@ class Answers:
     """How many chunks were accepted."""
     refused: Reply | None = None
     """The first refusal of a chunk."""
-    final: Reply | None = None
+    finals: list[Reply] = attrs.Factory(list)
+    """One, or in LMTP one for each accepted recipient."""
 
     def take(self, found: ClientEvent) -> None:
         if isinstance(found, ReplyReceived):
@@ -39,7 +41,7 @@ class Answers:
             elif verb is Verb.MAIL:
                 self.mail = reply
             elif verb is Verb.END_OF_DATA:
-                self.final = reply
+                self.finals.append(reply)
             elif verb is not Verb.BDAT:
                 self.data = reply
             elif reply.code < 300:
@@ -59,14 +61,30 @@ class Answers:
 
     @property
     def verdict(self) -> Reply | None:
-        """What became of the message; None when it was not sent, or to nobody."""
-        return (self.refused or self.final) if self.any_accepted else None
+        """What became of the message; None when it was not sent, or to nobody. Of several the first good
+        one."""
+        if not self.any_accepted:
+            return None
+        return self.refused or next((reply for reply in self.finals if reply.is_success), self.final)
 
-    def result(self, recipients: Sequence[Recipient], dropped: tuple[str, ...]) -> SubmissionResult:
-        """One outcome for each recipient."""
+    @property
+    def final(self) -> Reply | None:
+        """The last word."""
+        return self.finals[-1] if self.finals else None
+
+    def _each(self, lmtp: bool) -> Iterable[Reply | None]:
+        """What decided, for each recipient that was accepted before."""
         verdict = self.verdict
-        accepted = verdict is not None and verdict.is_success
-        decisive = verdict if verdict is not None else self.data
+        if lmtp and self.finals and self.refused is None:
+            return self.finals
+        return repeat(verdict if verdict is not None else self.data)
+
+    def result(
+        self, recipients: Sequence[Recipient], dropped: tuple[str, ...], *, lmtp: bool
+    ) -> SubmissionResult:
+        """One outcome for each recipient. In LMTP those whose reply is missing may try again [RFC2033-5d]."""
+        verdict = self.verdict
+        each = iter(self._each(lmtp))
         outcomes = []
         for index, recipient in enumerate(recipients):
             rcpt = self.rcpts[index] if index < len(self.rcpts) else None
@@ -75,5 +93,7 @@ class Answers:
             elif rcpt is None or not rcpt.is_success:
                 outcomes.append(Outcome(recipient.path, False, rcpt))
             else:
+                decisive = next(each, None)
+                accepted = decisive is not None and verdict is not None and decisive.is_success
                 outcomes.append(Outcome(recipient.path, accepted, decisive))
         return SubmissionResult(tuple(outcomes), verdict, dropped)

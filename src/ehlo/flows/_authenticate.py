@@ -9,7 +9,7 @@ from typing import TypeVar
 import attrs
 
 from ehlo._commands import Auth
-from ehlo._errors import AuthCause, AuthenticationFailed
+from ehlo._errors import AuthCause, AuthenticationFailed, LocalProtocolError
 from ehlo._events import AuthChallenge, AuthFailed, AuthSucceeded
 from ehlo.client import ClientConnection
 from ehlo.extensions import AUTH
@@ -29,6 +29,7 @@ from ehlo.sasl import (
     needs_tls,
     still_sensible,
 )
+from ehlo.wire import base64
 from ehlo.wire.reply import Reply
 
 T = TypeVar("T")
@@ -165,6 +166,11 @@ def _one_mechanism(conn: ClientConnection, mechanism: ClientMechanism) -> Flow[R
     except MechanismError as error:
         # The server has not spoken yet: there is no ticket, for example.
         raise _broken(mechanism, error, AuthCause.CREDENTIALS) from error
+    if initial is not None and len(base64.encode(initial)) + 2 > conn.limits.auth_line:
+        # [RFC4954-4o] a token longer than any server takes.
+        raise _broken(
+            mechanism, MechanismError("the credentials do not fit in a line"), AuthCause.CREDENTIALS
+        )
     fits = initial is not None and len(mechanism.name) + 4 * ((len(initial) + 2) // 3) <= _AUTH_ROOM
     refusal = yield from _exchange(conn, mechanism, initial, as_initial=fits)
     if refusal is not None and refusal.code == 501 and fits:
@@ -195,7 +201,7 @@ def _exchange(
                     conn.auth_respond(held_back)
                     held_back = None
                 case AuthChallenge(text):
-                    conn.auth_respond((yield from _step(mechanism, mechanism.respond, text)))
+                    _respond(conn, (yield from _step(mechanism, mechanism.respond, text)))
                 case AuthSucceeded():
                     mechanism.succeeded()
                     return None
@@ -208,6 +214,14 @@ def _exchange(
                 conn.auth_cancel()
                 yield from event(conn)
             raise _broken(mechanism, error) from error
+
+
+def _respond(conn: ClientConnection, response: bytes) -> None:
+    try:
+        conn.auth_respond(response)
+    except LocalProtocolError as error:
+        # As long as the server made it, by a nonce or target information that come back in it.
+        raise MechanismError(str(error)) from None
 
 
 def _broken(

@@ -16,8 +16,8 @@ from ehlo._state import State
 from ehlo.client import ClientConnection
 from ehlo.extensions import Body
 from ehlo.flows._answers import Answers
-from ehlo.flows._data import ENVELOPE, last_words, whatever_comes
-from ehlo.flows._drive import event, turn
+from ehlo.flows._data import ENVELOPE, last_words, settle, whatever_comes
+from ehlo.flows._drive import event
 from ehlo.flows._source import Source
 from ehlo.flows.actions import Flow, Poll, Send
 from ehlo.wire.reply import Reply
@@ -35,6 +35,7 @@ def chunked(
     """What the server said; None when it does not take BDAT after all: the transaction is taken back,
     and the message can be sent with DATA."""
     first = yield from source.pieces(CHUNK, 0)
+    source.begun = True
     answers = Answers()
     try:
         yield from (_flight if in_one_flight else _steps)(conn, mail, rcpts, first, answers, source)
@@ -51,17 +52,17 @@ def chunked(
         # [RFC3030-2i]
         conn.send(Rset())
         yield from whatever_comes(conn)
-        if _untaken(conn, mail, answers, failed):
+        if conn.state is State.READY and untaken(mail, answers, failed):
             conn.can_chunk = False
             source.put_back(first)
             return None
     return answers
 
 
-def _untaken(conn: ClientConnection, mail: Mail, answers: Answers, failed: Reply) -> bool:
+def untaken(mail: Mail, answers: Answers, failed: Reply) -> bool:
+    """Whether it was BDAT that was refused, and not the message."""
     binary = mail.parameters.get(Body) is Body.BINARY_MIME
-    ready = conn.state is State.READY
-    return ready and not binary and answers.any_accepted and not answers.chunks and failed.code in _UNKNOWN
+    return not binary and answers.any_accepted and not answers.chunks and failed.code in _UNKNOWN
 
 
 def _steps(
@@ -80,7 +81,7 @@ def _steps(
             return
     if answers.any_accepted:
         conn.send_chunk(first, last=source.ended)
-        yield from _settle(conn, answers)
+        yield from settle(conn, answers)
 
 
 def _flight(
@@ -99,17 +100,9 @@ def _flight(
         at_end = start + window >= len(commands)
         if at_end and (not start or answers.any_accepted):
             conn.send_chunk(first, last=source.ended)
-        yield from _settle(conn, answers)
+        yield from settle(conn, answers)
         if conn.state not in ENVELOPE:
             return
-
-
-def _settle(conn: ClientConnection, answers: Answers) -> Flow[None]:
-    """Send what is queued and wait for all replies."""
-    while conn.in_flight and conn.state is not State.CLOSED:
-        while isinstance(found := conn.next_event(), Pause):
-            conn.receive_data((yield turn(conn)))
-        answers.take(found)
 
 
 def _rest(
@@ -122,11 +115,11 @@ def _rest(
         last = source.ended
         conn.send_chunk(octets, last=last)
         if last or not in_one_flight:
-            yield from _settle(conn, answers)
+            yield from settle(conn, answers)
         else:
             yield from _send(conn, answers)
     # [RFC3030-2j] one may have failed while others were on their way.
-    yield from _settle(conn, answers)
+    yield from settle(conn, answers)
 
 
 def _send(conn: ClientConnection, answers: Answers) -> Flow[None]:

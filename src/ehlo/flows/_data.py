@@ -11,10 +11,9 @@ from ehlo._events import Deadline, Disconnecting, Pause, ReplyReceived, Wait
 from ehlo._state import State
 from ehlo.client import ClientConnection
 from ehlo.flows._answers import Answers
-from ehlo.flows._drive import event, expected, turn
+from ehlo.flows._drive import event, turn
 from ehlo.flows._source import PIECE, Source
 from ehlo.flows.actions import Close, Flow, Poll, Receive, Send
-from ehlo.wire.reply import Reply
 
 _DATA: Final = Data()
 ENVELOPE: Final = frozenset({State.MAIL, State.RCPT})
@@ -55,13 +54,14 @@ def pipelined(conn: ClientConnection, mail: Mail, rcpts: Sequence[Rcpt]) -> Flow
     return answers
 
 
-def send_body(conn: ClientConnection, source: Source, *, send: bool) -> Flow[Reply | None]:
-    """The final reply, None when there was nobody to send to."""
-    if not send:
+def send_body(conn: ClientConnection, source: Source, answers: Answers) -> Flow[None]:
+    """The message, if anybody is to get it, and what became of it."""
+    if not answers.any_accepted:
         # [RFC2920-3.1d] 354 although nobody was accepted: a lone dot, whose outcome is no delivery.
         conn.end_body()
         yield from whatever_comes(conn)
-        return None
+        return
+    source.begun = True
     try:
         content = source.content
         if content is None:
@@ -76,16 +76,25 @@ def send_body(conn: ClientConnection, source: Source, *, send: bool) -> Flow[Rep
                     _come_early(conn, early)
         # What is queued last leaves in one write with the end of the data.
         conn.end_body()
-        while isinstance(found := conn.next_event(), Pause):
-            conn.receive_data((yield turn(conn)))
+        yield from settle(conn, answers)
     except TimeoutError:
         raise
     except OSError as error:
         raise (yield from last_words(conn, error)) from error
-    answer = expected(found)
-    if not isinstance(answer, ReplyReceived):
-        raise ConnectionFailed("the server answered out of turn")
-    return answer.reply
+
+
+def settle(conn: ClientConnection, answers: Answers) -> Flow[None]:
+    """Send what is queued and wait for all replies."""
+    try:
+        while conn.in_flight and conn.state is not State.CLOSED:
+            while isinstance(found := conn.next_event(), Pause):
+                conn.receive_data((yield turn(conn)))
+            answers.take(found)
+    except (OSError, ConnectionFailed):
+        # [RFC2033-5d] what some recipients were told stands, whatever keeps the others from being told.
+        if not answers.finals:
+            raise
+        conn.close()
 
 
 def whatever_comes(conn: ClientConnection) -> Flow[None]:

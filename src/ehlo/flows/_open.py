@@ -6,7 +6,7 @@ nothing of value before TLS when TLS is demanded [SEC-TLS-cli-b].
 
 from __future__ import annotations
 
-from ehlo._commands import Ehlo, Helo, StartTls
+from ehlo._commands import Ehlo, Helo, Lhlo, StartTls
 from ehlo._errors import AuthenticationFailed, ServiceRefused, TlsFailed
 from ehlo._events import (
     Deadline,
@@ -78,7 +78,8 @@ def _facts(conn: ClientConnection) -> HostFacts:
 
 
 def _hello(conn: ClientConnection, options: SessionOptions) -> Flow[None]:
-    conn.send(Ehlo(options.client_name))
+    # [RFC2033-4.1a]
+    conn.send(Lhlo(options.client_name) if conn.lmtp else Ehlo(options.client_name))
     found = yield from event(conn)
     if isinstance(found, EhloReceived):
         return
@@ -86,8 +87,8 @@ def _hello(conn: ClientConnection, options: SessionOptions) -> Flow[None]:
     # TLS or the authentication that was asked for.
     needs_ehlo = options.tls is TlsMode.STARTTLS or options.auth is not None
     unknown = isinstance(found, ReplyReceived) and found.reply.code in (500, 501, 502, 504)
-    if not unknown or needs_ehlo:
-        raise refused("EHLO command", found)
+    if not unknown or needs_ehlo or conn.lmtp:
+        raise refused("LHLO command" if conn.lmtp else "EHLO command", found)
     conn.send(Helo(options.client_name))
     found = yield from event(conn)
     if not isinstance(found, EhloReceived):

@@ -278,6 +278,9 @@ class _Server:
             if isinstance(answer, Reply):
                 self._conn.reply(answer)
                 return answer.code < 400
+            if isinstance(answer, (list, tuple)) and all(isinstance(reply, Reply) for reply in answer):
+                self._conn.reply_each(answer)
+                return any(reply.code < 400 for reply in answer)
             yield Ask(partial(_complain, hook, answer), logged=True)
         except LocalProtocolError as error:
             yield from self._fail(error, failure)

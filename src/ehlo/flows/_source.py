@@ -18,18 +18,20 @@ class Unreadable(Exception):
 class Source:
     """A message that is there, or comes through `ReadBody`."""
 
-    __slots__ = ("_back", "content", "ended")
+    __slots__ = ("_back", "begun", "content", "ended")
 
     def __init__(self, content: bytes | None) -> None:
         self.content = content
         """The whole message, where it is there."""
         self.ended = False
         """Nothing is left of it."""
+        self.begun = False
+        """Something of the transaction was sent: the message must come, or the session cannot go on."""
         self._back = b""
 
     def piece(self) -> Flow[bytes]:
-        """The next piece that the caller gives, b"" at the end. Raises Unreadable, and the connection is
-        closed: to end the data here would deliver half of a message."""
+        """The next piece that the caller gives, b"" at the end. Raises Unreadable, and once something was
+        sent the connection is closed: to end the data here would deliver half of a message."""
         if self._back:
             back, self._back = self._back, b""
             return back
@@ -38,7 +40,8 @@ class Source:
         try:
             piece: bytes = yield ReadBody(PIECE)
         except Exception as error:
-            yield Close()
+            if self.begun:
+                yield Close()
             raise Unreadable(error) from error
         self.ended = not piece
         return piece

@@ -41,15 +41,14 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
     except Unreadable as unreadable:
         error = unreadable.error
     else:
-        return _result(submission, answers, dropped)
+        return checked(answers.result(submission.envelope.recipients, dropped, lmtp=conn.lmtp))
     raise error
 
 
-def _result(submission: Submission, answers: Answers, dropped: tuple[str, ...]) -> SubmissionResult:
-    result = answers.result(submission.envelope.recipients, dropped)
-    verdict = answers.verdict
-    if verdict is None or not verdict.is_success:
-        decisive = verdict or next((o.reply for o in result.outcomes if o.reply), None)
+def checked(result: SubmissionResult) -> SubmissionResult:
+    """The same. Raises SubmissionFailed where nobody got the message."""
+    if not result.accepted:
+        decisive = result.reply or next((o.reply for o in result.outcomes if o.reply), None)
         raise SubmissionFailed(f"no recipient was accepted: {decisive}", result, reply=decisive)
     return result
 
@@ -65,7 +64,7 @@ def _submit(
     if answers is None:
         answers = yield from (pipelined if in_one_flight else lock_step)(conn, mail, rcpts)
         if answers.body_wanted:
-            answers.final = yield from send_body(conn, source, send=answers.any_accepted)
+            yield from send_body(conn, source, answers)
     if conn.state in ENVELOPE:
         # [RFC2920-3.1d] no message will follow: take the sender back.
         conn.send(Rset())

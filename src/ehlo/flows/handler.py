@@ -13,7 +13,8 @@
     on_rcpt(session, forward_path, parameters)                None, or a Reply
     on_data(session, envelope)                                None, or a Reply
     on_body(session, data)                                    None
-    on_message(session, envelope, content)                    None, or a Reply
+    on_message(session, envelope, content)                    None, or a Reply; in LMTP also a list of them,
+                                                              one for each recipient
     on_vrfy(session, text)                                    None, or a Reply
     on_reset(session)                                         None
     on_quit(session)                                          None

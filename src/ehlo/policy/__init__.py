@@ -1,7 +1,11 @@
-"""Decisions of a submission server as pure functions over facts and events."""
+"""Decisions of a submission server as pure functions over facts and events.
+
+What is about messages, and not about envelopes, is imported when it is first asked for.
+"""
 
 from __future__ import annotations
 
+from ehlo._lazy import lazily
 from ehlo.policy.envelope import (
     BareNewlines,
     SubmissionPolicy,
@@ -11,13 +15,40 @@ from ehlo.policy.envelope import (
 )
 from ehlo.policy.presets import EXCHANGE, OPEN_TEST, OXSMTP_2008
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ehlo.policy.convert import ConversionError, to_eight_bit, to_seven_bit
+    from ehlo.policy.message import Fixup, MessageFixer, MessagePolicy
+    from ehlo.policy.needs import MessageNeed, NeedScanner, needs_of
+    from ehlo.policy.trace import MessageFacts
+
 __all__ = [
     "EXCHANGE",
     "OPEN_TEST",
     "OXSMTP_2008",
     "BareNewlines",
+    "ConversionError",
+    "Fixup",
+    "MessageFacts",
+    "MessageFixer",
+    "MessageNeed",
+    "MessagePolicy",
+    "NeedScanner",
     "SubmissionPolicy",
     "check_data",
     "check_mail",
     "check_rcpt",
+    "needs_of",
+    "to_eight_bit",
+    "to_seven_bit",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "ehlo.policy.convert": "ConversionError to_eight_bit to_seven_bit",
+        "ehlo.policy.message": "Fixup MessageFixer MessagePolicy",
+        "ehlo.policy.needs": "MessageNeed NeedScanner needs_of",
+        "ehlo.policy.trace": "MessageFacts",
+    },
+)

@@ -73,7 +73,7 @@ class SecretKind(Enum):
 class Challenge(Value):
     """Send `data` in a 334; the client's next line comes to `respond`."""
 
-    data: bytes
+    data: bytes = attrs.field(repr=_redacted)
 
 
 @attrs.frozen(repr=False, eq=False)

@@ -44,6 +44,8 @@ SERVICE: Final = "smtp"
 """[RFC4954-4w] also for submission."""
 # [RFC4752-3.1b] [RFC4752-3.2a] no layer, and so no room for what it would have wrapped.
 _NO_LAYER: Final = b"\x01\x00\x00\x00"
+_MOST_TOKENS: Final = 8
+"""Of one side: Kerberos has two, SPNEGO around it one or two more. Nobody is kept talking for ever."""
 _PROTOCOLS: Final = {"GSSAPI": "kerberos", "GSS-SPNEGO": "negotiate"}
 
 
@@ -92,7 +94,7 @@ class GssapiServer(ServerMechanism):
 
     def exchange(self, initial: bytes | None) -> ServerSteps:
         token: bytes = (yield Challenge(b"")) if initial is None else initial
-        while True:
+        for _ in range(_MOST_TOKENS):
             stepped = yield Work(partial(_guarded, partial(self._step, token)))
             if stepped.fault:
                 return Refuse(f"the ticket was not accepted: {stepped.fault}")
@@ -104,6 +106,8 @@ class GssapiServer(ServerMechanism):
                 if token:
                     return Refuse("data behind the last token", malformed=True)
                 break
+        else:
+            return Refuse("more tokens than any exchange has")
         agreed = yield from self.agree()
         if isinstance(agreed, Refuse):
             return agreed
@@ -214,6 +218,7 @@ class GssapiClient(ClientMechanism):
         self._server_name = context.server_name
         self._gss: ContextProxy | None = None
         self._agreed = False
+        self._tokens = 0
 
     @classmethod
     def serves(cls, credentials: Credentials, context: ClientContext) -> bool:
@@ -242,13 +247,19 @@ class GssapiClient(ClientMechanism):
         """Answer the challenge that follows the last token."""
         try:
             offer = gss.unwrap(challenge).data
+            choice = gss.wrap(_NO_LAYER + self._authzid, encrypt=False).data
         except Exception as error:
-            raise MechanismError(f"the offer cannot be unwrapped: {type(error).__name__}") from None
+            raise MechanismError(
+                f"the offer cannot be unwrapped or answered: {type(error).__name__}"
+            ) from None
         if len(offer) != 4 or not offer[0] & 1:
             raise MechanismError("the server demands a security layer")
-        return gss.wrap(_NO_LAYER + self._authzid, encrypt=False).data
+        return choice
 
     def _step(self, token: bytes | None) -> bytes:
+        self._tokens += 1
+        if self._tokens > _MOST_TOKENS:
+            raise MechanismError("more tokens than any exchange has")
         try:
             if self._gss is None:
                 self._gss = _initiator(self._credentials, self._server_name, _PROTOCOLS[self.name])
@@ -264,7 +275,10 @@ class GssapiClient(ClientMechanism):
 
 
 class GssSpnegoClient(GssapiClient):
-    """GSS-SPNEGO in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
+    """GSS-SPNEGO in the client role. Raises LocalProtocolError for credentials that it cannot carry.
+
+    Some servers end it with the context, and others agree on a security layer behind it as GSSAPI does.
+    """
 
     name: ClassVar[str] = "GSS-SPNEGO"
 
@@ -275,9 +289,6 @@ class GssSpnegoClient(GssapiClient):
     def succeeded(self) -> None:
         if self._gss is None or not self._gss.complete:
             raise MechanismError("success before the server was proved")
-
-    def agree(self, gss: ContextProxy, challenge: bytes) -> bytes:
-        raise MechanismError(f"{self.name} has no such challenge")
 
 
 def _authzid(credentials: Kerberos) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.helpers.driver import PASSWORD, USER, server_config
-from tests.helpers.sasl import EVERY_KIND, server_settings, session_options
+from tests.helpers.sasl import EVERY_KIND, constant, server_settings, session_options
 
 from ehlo import (
     OPEN_TEST,
@@ -38,6 +38,7 @@ from ehlo import (
 from ehlo.flows import Ask, hooks_of, open_session, serve
 from ehlo.sasl import SERVER_MECHANISMS, SecretKind, standard_mechanisms
 from ehlo.testing import ScriptedServer, drive, ehlo_reply, run
+from ehlo.wire import base64
 
 LOGIN = Password(USER, PASSWORD)
 TLS = TLSInfo(
@@ -278,6 +279,37 @@ def test_the_error_turn_of_a_token(name: str, answer: str) -> None:
         auth(name, dialogue + QUIT, auth=Token(USER, TOKEN))
     assert caught.value.detail == {"status": "401"}
     assert caught.value.cause is AuthCause.CREDENTIALS
+
+
+@pytest.mark.clause("RFC4954-4o", "SEC-INJ-cli-c")
+def test_an_answer_that_the_server_made_too_long() -> None:
+    """Its nonce comes back, and twelve thousand octets are the end of a line."""
+    conn = ClientConnection()
+    options = session_options(tls=TlsMode.NONE, auth=LOGIN, random=constant(b"a"))
+    nonce = base64.encode(b"a" * 18) + b"x" * 9150
+    challenge = base64.encode(b"r=" + nonce + b",s=c2FsdA==,i=4096").decode()
+    script = "S: 220 x\nC: EHLO a.example\n" + ehlo_reply("mail.example", ("AUTH SCRAM-SHA-256",))
+    script += f"\nC: AUTH SCRAM-SHA-256 ...\nS: 334 {challenge}\nC: *\nS: 501 cancelled\n" + QUIT
+    with pytest.raises(AuthenticationFailed, match="does not fit") as caught:
+        run(open_session(conn, options), ScriptedServer(script))
+    assert caught.value.cause is AuthCause.SERVER_NOT_PROVED
+
+
+@pytest.mark.clause("RFC4954-4o")
+def test_a_token_that_no_line_holds() -> None:
+    """Nothing is sent of it, and the session ends in good order."""
+    with pytest.raises(AuthenticationFailed, match="do not fit") as caught:
+        auth("XOAUTH2", QUIT, auth=Token(USER, "t" * 9200))
+    assert caught.value.cause is AuthCause.CREDENTIALS
+    long = base64.encode(f"user={USER}\1auth=Bearer {'t' * 9000}\1\1".encode()).decode()
+    dialogue = f"C: AUTH XOAUTH2\nS: 334 \nC: {long}\nS: 235 ok\n"
+    auth("XOAUTH2", dialogue, auth=Token(USER, "t" * 9000))
+
+
+@pytest.mark.clause("RFC2554-4a")
+def test_an_old_server_that_does_not_know_the_empty_initial_response() -> None:
+    dialogue = "C: AUTH EXTERNAL =\nS: 501 what?\nC: AUTH EXTERNAL\nS: 334 \nC: \nS: 235 ok\n"
+    auth("EXTERNAL", dialogue, auth=External())
 
 
 # ---- secrets that are asked for ----

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from ehlo import (
+    AuthParam,
     Body,
     ClientConnection,
     ConnectionFailed,
@@ -96,6 +97,17 @@ def test_a_message(offers: tuple[str, ...]) -> None:
     assert conn.state is State.READY
     # The next one goes the same way.
     submitted(MAIL + OK + rcpt("b") + "C: DATA\nS: 354 go\nC: .\nS: 250 ok\n", conn=conn, body=b"")
+
+
+@pytest.mark.clause("RFC4954-5f")
+@pytest.mark.parametrize("trusted", [False, True])
+def test_who_submitted_first_is_handed_on_as_far_as_it_is_believed(trusted: bool) -> None:
+    got = AuthParam(Mailbox("boss", "x.org"), trusted=trusted)
+    shown = "boss@x.org" if trusted else "<>"
+    script = f"C: MAIL FROM:<a@x.org> AUTH={shown}\n" + OK + rcpt("b") + "C: DATA\nS: 354 go\n" + BODY
+    handed_on = to("b", submitter=got.submitter or "")
+    result = submitted(script + "S: 250 ok\n", handed_on, offers=(*PIPELINING, "AUTH PLAIN"))
+    assert result.dropped == ()
 
 
 @pytest.mark.clause("RFC5321-4.3.1a", "RFC2920-3.1a")

@@ -130,6 +130,37 @@ def test_an_offer_that_cannot_be_taken(offer: bytes, monkeypatch: pytest.MonkeyP
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_choice_that_cannot_be_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrap(*_: Any, **__: Any) -> Wrapped:
+        raise OSError("s3cret")
+
+    monkeypatch.setattr(Context, "wrap", wrap)
+    connecting(monkeypatch, context(b"one"))
+    who = GssapiClient(Kerberos(), HERE)
+    who.initial()
+    with pytest.raises(MechanismError, match="OSError") as caught:
+        who.respond(base64.encode(b"[\x01\x00\x00\x00]"))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_exchange_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each side gives up when the other goes on."""
+    connecting(monkeypatch, context(*[b"more"] * 100))
+    who = GssapiClient(Kerberos(), HERE)
+    who.initial()
+    with pytest.raises(MechanismError, match="more tokens"):  # noqa: PT012
+        for _ in range(10):
+            who.respond(base64.encode(b"more"))
+    serving(monkeypatch, context(*[b"more"] * 100))
+    ours = GssapiServer(settings=SETTINGS)
+    step = settle(ours, ours.start(b"more"))
+    for _ in range(7):
+        assert step == Challenge(b"more")
+        step = settle(ours, ours.respond(b"more"))
+    assert isinstance(step, Challenge)
+    assert settle(ours, ours.respond(b"more")) == Refuse("more tokens than any exchange has")
+
+
 def test_no_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
     def initiator(*_: Any) -> Context:
         raise KeyError("s3cret")
@@ -155,6 +186,8 @@ def test_the_client_of_spnego(monkeypatch: pytest.MonkeyPatch) -> None:
         who.succeeded()
     assert who.respond(base64.encode(b"two")) == b""
     who.succeeded()
+    # There are servers that agree on a layer here, too.
+    assert who.respond(base64.encode(b"[\x01\x00\x00\x00]")) == b"[\x01\x00\x00\x00]"
     with pytest.raises(MechanismError):
         who.respond(base64.encode(b"[\x01\x00\x00\x00]"))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -7,12 +8,28 @@ from typing import Any
 import pytest
 from tests.helpers.sasl import EVERY_KIND, server_settings
 
+from ehlo import Auth
+from ehlo._commands import Writable, render_command
 from ehlo._errors import LocalProtocolError
-from ehlo.sasl import SERVER_MECHANISMS, SecretKind, ServerContext, standard_mechanisms
+from ehlo.sasl import CLIENT_MECHANISMS, SERVER_MECHANISMS, SecretKind, ServerContext, standard_mechanisms
 
 SCRAM_1 = ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"]
 SCRAM_256 = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
 SCRAM = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]
+
+
+@pytest.mark.clause("RFC4422-3.1a")
+def test_all_names_are_names_of_mechanisms() -> None:
+    for name in {*SERVER_MECHANISMS, *CLIENT_MECHANISMS}:
+        assert re.fullmatch(r"[A-Z0-9_-]{1,20}", name)
+    assert set(SERVER_MECHANISMS) == set(CLIENT_MECHANISMS)
+
+
+@pytest.mark.clause("RFC4422-3.1a")
+@pytest.mark.parametrize("name", ["", "NO NAME", "PLAIN=", "X" * 21, "\u212aRB", "A\r\nB", "PL.AIN"])
+def test_what_is_no_name_is_not_sent(name: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        render_command(Auth(name), Writable())
 
 
 def only(*kinds: SecretKind) -> dict[str, Any]:

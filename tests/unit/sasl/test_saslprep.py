@@ -56,3 +56,12 @@ def test_unassigned_passes_in_a_query_only() -> None:
     assert saslprep("\U0001f600") == "\U0001f600"
     with pytest.raises(SaslprepError):
         saslprep("\U0001f600", stored=True)
+
+
+@pytest.mark.parametrize(("mark", "most"), [("\u0316", 30), ("\u0344", 15), ("\u0f73", 15)])
+def test_marks_on_one_letter_have_a_bound(mark: str, most: int) -> None:
+    """Some are two: it is what becomes of them that takes long."""
+    for text in ("a" + mark * most, ("a" + mark * most) * 100):
+        assert saslprep(text)
+        with pytest.raises(SaslprepError, match="30 marks"):
+            saslprep(text + mark)

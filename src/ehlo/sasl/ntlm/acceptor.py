@@ -60,7 +60,8 @@ class Exchange:
 
     negotiate: bytes
     challenge: bytes
-    channel_bindings: Mapping[str, bytes] = attrs.Factory(dict)
+    channel_bindings: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
+    """Never to be logged [RFC9266-4a]."""
     require_channel_binding: bool = False
 
     @property

@@ -46,6 +46,9 @@ _OFFERED: Final = (
 )
 _SERVICE: Final = "SMTPSVC"
 """The class of service in MsvAvTargetName, as Windows' own clients have it."""
+_PROOF_OCTETS: Final = 16
+_MOST_OCTETS: Final = 0xFFFF
+"""Of one field: its length has two octets."""
 
 
 class _Stage(Enum):
@@ -175,6 +178,8 @@ class NtlmClient(ClientMechanism):
         now = struct.pack("<Q", (int(self._context.clock()) + EPOCH) * 10_000_000)
         nonce = self._context.random(8)
         blob = b"\1\1" + bytes(6) + (stamp or now) + nonce + bytes(4) + write_av_pairs(pairs) + bytes(4)
+        if len(blob) + _PROOF_OCTETS > _MOST_OCTETS:
+            raise MechanismError("the server's challenge: more target information than an answer can hold")
         key = crypto.ntowf_v2(self._nt_hash, self._user, self._domain)
         proof = crypto.nt_proof(key, challenge.server_challenge, blob)
         # With a time stamp the LM response has nothing to add and is left empty.
@@ -211,7 +216,7 @@ def _unusable(username: str) -> str | None:
     if "\\" in domain or not is_clean(username):
         return "the user name holds a control character or a second backslash"
     try:
-        username.encode("utf-16-le")
+        octets = len(username.encode("utf-16-le"))
     except UnicodeEncodeError:
         return "the user name holds half of a surrogate pair"
-    return None
+    return "the user name is longer than NTLM can carry" if octets > _MOST_OCTETS else None

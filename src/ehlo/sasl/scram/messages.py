@@ -36,29 +36,29 @@ class ClientFirst(Value):
     """The type of the channel binding, of `p`."""
     authzid: str
     username: str
-    nonce: str
-    bare: str
+    nonce: str = attrs.field(repr=False)
+    bare: str = attrs.field(repr=False)
 
 
 @attrs.frozen(repr=False, eq=False)
 class ServerFirst(Value):
-    nonce: str
+    nonce: str = attrs.field(repr=False)
     salt: bytes
     iterations: int
 
 
 @attrs.frozen(repr=False, eq=False)
 class ClientFinal(Value):
-    binding: bytes
-    """The GS2 header and the data of the channel."""
-    nonce: str
+    binding: bytes = attrs.field(repr=False)
+    """The GS2 header and the data of the channel [RFC9266-4a]."""
+    nonce: str = attrs.field(repr=False)
     proof: bytes = attrs.field(repr=False)
-    without_proof: str
+    without_proof: str = attrs.field(repr=False)
 
 
 @attrs.frozen(repr=False, eq=False)
 class ServerFinal(Value):
-    signature: bytes | None
+    signature: bytes | None = attrs.field(repr=False)
     error: str | None
     """What the server says of a failure [RFC5802-5.1f]."""
 

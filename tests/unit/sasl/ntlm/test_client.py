@@ -114,6 +114,7 @@ def test_every_password_is_a_password(password: str, context: ClientContext) -> 
         Password("a\0b", "s3cret"),
         Password("a\nb", "s3cret"),
         Password("a\ud800", "s3cret"),
+        pytest.param(Password("a" * 32_768, "s3cret"), id="long"),
         Password("alice", "s3cret", "boss"),
     ],
 )
@@ -141,6 +142,20 @@ def test_what_the_proof_covers() -> None:
     assert len(pairs[AvId.CHANNEL_BINDINGS]) == 16
     assert messages.parse_client_blob(message.nt_response).announces_mic
     assert message.mic_at == 72
+
+
+def test_more_target_information_than_an_answer_can_hold() -> None:
+    """The pairs go back to the server, in a field whose length has two octets."""
+    for octets, fits in ((65_000, True), (65_500, False)):
+        who = client()
+        who.respond(b"")
+        told = messages.ServerChallenge(Flag.UNICODE | Flag.TARGET_INFO, bytes(8), "", {20: bytes(octets)})
+        challenge = base64.encode(messages.write_challenge(told))
+        if fits:
+            assert messages.parse_authenticate(who.respond(challenge)).user == "alice"
+            continue
+        with pytest.raises(MechanismError, match="more target information"):
+            who.respond(challenge)
 
 
 def test_secrets_are_not_shown() -> None:
