@@ -11,7 +11,8 @@ import ehlo
 
 BACKLOG = 1024
 """Connections that wait for being accepted, on sockets of any kind."""
-OWNER_ONLY = 0o600
+OWNER_ONLY = stat.S_IRUSR | stat.S_IWUSR
+_PERMISSIONS = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
 
 
 def checked_path(path: str | os.PathLike[str]) -> str:
@@ -28,7 +29,7 @@ class UnixSocket:
     def __init__(self, path: str | os.PathLike[str], mode: int) -> None:
         """Raises LocalProtocolError."""
         self.path = checked_path(path)
-        if not 0 <= mode <= 0o777:
+        if mode & ~_PERMISSIONS:
             raise ehlo.LocalProtocolError("the mode of a UNIX socket is three octal digits")
         self._mode = mode
         self._file: tuple[int, int] | None = None

@@ -329,8 +329,8 @@ class Place:
 
     host: str
     port: int
-    path: Path | None = None
-    mode: int = 0o600
+    path: Path | None
+    mode: int
 
     @property
     def public(self) -> bool:
