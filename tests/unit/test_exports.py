@@ -133,6 +133,7 @@ EHLO = [
     "ServiceRefused",
     "Session",
     "SessionError",
+    "SessionExhausted",
     "SessionLimits",
     "SessionOptions",
     "Size",

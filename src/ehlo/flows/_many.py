@@ -92,7 +92,8 @@ class _Many:
             index, submission = self._todo[0]
             short = len(submission.content or b"") <= CHUNK
             few = len(submission.envelope.recipients) + 3 <= self._conn.limits.pipeline
-            if not (self._conn.can_pipeline and submission.pipelining and short and few):
+            limited = "LIMITS" in self._conn.capabilities
+            if limited or not (self._conn.can_pipeline and submission.pipelining and short and few):
                 yield from self._land()
                 yield from self._alone(index, submission)
             elif self._conn.can_chunk and submission.chunking:

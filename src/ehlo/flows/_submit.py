@@ -29,8 +29,17 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
 
     Raises LocalProtocolError before anything is sent for what the server cannot take;
     SubmissionFailed, with every reply, when no recipient was accepted; ConnectionFailed or
-    RemoteProtocolError, and the connection is closed, as it is after what `ReadBody` raised.
+    RemoteProtocolError, and the connection is closed, as it is after what `ReadBody` raised;
+    SessionExhausted, and nothing was sent, where another session is needed.
     """
+    if "LIMITS" not in conn.capabilities:
+        return (yield from _transaction(conn, submission))
+    from ehlo.flows._within import within  # noqa: PLC0415 (for those who meet it)
+
+    return checked((yield from within(conn, submission, _transaction)))
+
+
+def _transaction(conn: ClientConnection, submission: Submission) -> Flow[SubmissionResult]:
     if not submission.envelope.recipients:
         raise LocalProtocolError("there are no recipients")
     if conn.state is not State.READY:
