@@ -22,7 +22,7 @@ from ehlo.flows._chunks import CHUNK, untaken
 from ehlo.flows._data import ENVELOPE
 from ehlo.flows._drive import expected, guarded, turn
 from ehlo.flows._submit import checked, submit
-from ehlo.flows._terms import Submission, commands
+from ehlo.flows._terms import Submission, adapted, commands
 from ehlo.flows.actions import Flow
 from ehlo.flows.results import SubmissionResult
 
@@ -139,6 +139,7 @@ class _Many:
         try:
             if not submission.envelope.recipients:
                 raise LocalProtocolError("there are no recipients")
+            submission = adapted(self._conn, submission)
             mail, rcpts, dropped = commands(self._conn, submission)
         except LocalProtocolError as error:
             self._found[index] = error

@@ -17,7 +17,7 @@ from ehlo.flows._chunks import chunked
 from ehlo.flows._data import ENVELOPE, lock_step, pipelined, send_body, whatever_comes
 from ehlo.flows._drive import guarded
 from ehlo.flows._source import Source, Unreadable
-from ehlo.flows._terms import Submission, commands
+from ehlo.flows._terms import Submission, adapted, commands
 from ehlo.flows.actions import Close, Flow
 from ehlo.flows.results import SubmissionResult
 
@@ -44,6 +44,7 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
         raise LocalProtocolError("there are no recipients")
     if conn.state is not State.READY:
         raise LocalProtocolError("the session is not ready for a message")
+    submission = adapted(conn, submission)
     mail, rcpts, dropped = commands(conn, submission)
     try:
         answers = yield from guarded(conn, _submit(conn, submission, mail, rcpts))
