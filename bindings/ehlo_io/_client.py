@@ -81,6 +81,8 @@ class SubmitOptions(TypedDict, total=False):
     """Further parameters of MAIL, such as `RequireTls()` or `MtPriority(3)`."""
     binary: bool
     """The message is no text: each octet arrives as it is, where the server takes that (BINARYMIME)."""
+    convert: bool
+    """Encode what the server does not take as it is (no 8BITMIME, no BINARYMIME) instead of failing."""
     submitter: str | ehlo.Mailbox | None
     """For who hands on: the address of the one who submitted the message first, "" for nobody known."""
 
@@ -287,6 +289,7 @@ class ClientBase:
             size=prepared.size,
             eight_bit=prepared.eight_bit,
             binary=binary,
+            convert=options.get("convert", False),
             pipelining=self._setup.options.get("pipelining", True),
             chunking=self._setup.options.get("chunking", True),
         )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RemoteProtocolError,
         ServiceRefused,
         SessionError,
+        SessionExhausted,
         SubmissionFailed,
         TlsFailed,
     )
@@ -318,6 +319,7 @@ __all__ = [
     "ServiceRefused",
     "Session",
     "SessionError",
+    "SessionExhausted",
     "SessionLimits",
     "SessionOptions",
     "Size",
@@ -369,7 +371,7 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo._errors": """
             AuthCause AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
-            RemoteProtocolError ServiceRefused SessionError SubmissionFailed TlsFailed
+            RemoteProtocolError ServiceRefused SessionError SessionExhausted SubmissionFailed TlsFailed
         """,
         "ehlo._events": """
             NEED_DATA PAUSED AuthChallenge Authenticated AuthFailed AuthNeed AuthRefused AuthSucceeded

@@ -93,6 +93,10 @@ class Caller:
         self._encoder = DotEncoder(newlines)
         self._chunks: TextEncoder | None = None
         self._terms = NO_PARAMETERS
+        self.mails = 0
+        """How many MAIL commands were sent."""
+        self.rcpt_domains: frozenset[str] = frozenset()
+        """The domains of recipients so far, where the server limits their number."""
         self.can_pipeline = False
         """The last EHLO reply offered PIPELINING."""
         self.capabilities = _NOTHING_OFFERED
@@ -140,6 +144,7 @@ class Caller:
         elif verb is _MAIL:
             self._terms = command.parameters  # type: ignore[union-attr]
             self._chunks = None
+            self.mails += 1
         elif verb is _DATA and self._terms.get(Body) is Body.BINARY_MIME:
             # [RFC3030-3c]
             raise LocalProtocolError("a message that is no text is sent in chunks")

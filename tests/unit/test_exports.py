@@ -134,6 +134,7 @@ EHLO = [
     "ServiceRefused",
     "Session",
     "SessionError",
+    "SessionExhausted",
     "SessionLimits",
     "SessionOptions",
     "Size",

@@ -50,6 +50,7 @@ class Arguments:
     no_pipelining: bool
     no_chunking: bool
     binary: bool
+    convert: bool
     io: str
     transcript: bool
     json: bool
@@ -83,6 +84,7 @@ class Arguments:
 @click.option("--envid", metavar="ID", help="The name of the message in reports.")
 @click.option("--no-pipelining", is_flag=True, help="Wait for each reply.")
 @click.option("--no-chunking", is_flag=True, help="Send by DATA, whatever the server offers.")
+@click.option("--convert", is_flag=True, help="Encode what the server does not take as it is.")
 @click.option("--binary", is_flag=True, help="The message is no text: send its octets as they are.")
 @io_option
 @transcript_option
@@ -124,6 +126,7 @@ def _submit(arguments: Arguments) -> int:
         ret=arguments.ret,
         envid=arguments.envid,
         binary=arguments.binary,
+        convert=arguments.convert,
     )
     options = _connect_options(arguments)
     try:

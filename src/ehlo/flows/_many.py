@@ -22,7 +22,7 @@ from ehlo.flows._chunks import CHUNK, untaken
 from ehlo.flows._data import ENVELOPE
 from ehlo.flows._drive import expected, guarded, turn
 from ehlo.flows._submit import checked, submit
-from ehlo.flows._terms import Submission, commands
+from ehlo.flows._terms import Submission, adapted, commands
 from ehlo.flows.actions import Flow
 from ehlo.flows.results import SubmissionResult
 
@@ -92,7 +92,8 @@ class _Many:
             index, submission = self._todo[0]
             short = len(submission.content or b"") <= CHUNK
             few = len(submission.envelope.recipients) + 3 <= self._conn.limits.pipeline
-            if not (self._conn.can_pipeline and submission.pipelining and short and few):
+            limited = "LIMITS" in self._conn.capabilities
+            if limited or not (self._conn.can_pipeline and submission.pipelining and short and few):
                 yield from self._land()
                 yield from self._alone(index, submission)
             elif self._conn.can_chunk and submission.chunking:
@@ -138,6 +139,7 @@ class _Many:
         try:
             if not submission.envelope.recipients:
                 raise LocalProtocolError("there are no recipients")
+            submission = adapted(self._conn, submission)
             mail, rcpts, dropped = commands(self._conn, submission)
         except LocalProtocolError as error:
             self._found[index] = error

@@ -31,10 +31,31 @@ class Submission:
     """It is no text: each octet arrives as it is, also a CR or LF that stands alone (RFC 3030)."""
     utf8: bool | None = None
     """Whether its header is not ASCII; None: not known. Told of `content`."""
+    convert: bool = False
+    """Encode what the server does not take as it is: octets over 127 without 8BITMIME, and what is no text
+    without BINARYMIME (RFC 6152 section 3). It becomes another message with the same content."""
     pipelining: bool = True
     """Use PIPELINING where it is offered."""
     chunking: bool = True
     """Use CHUNKING where it is offered. Some servers offer it and mishandle it."""
+
+
+def adapted(conn: ClientConnection, submission: Submission) -> Submission:
+    """The message in a form that the server takes, where it may be encoded. Raises LocalProtocolError for
+    one that cannot be, such as a signed one."""
+    content = submission.content
+    if not submission.convert or content is None:
+        return submission
+    if submission.binary and not _takes_binary(conn, submission):
+        from ehlo.policy import to_eight_bit  # noqa: PLC0415 (for those who need it)
+
+        content = to_eight_bit(content)
+        submission = attrs.evolve(submission, content=content, binary=False, size=None, eight_bit=None)
+    if not submission.binary and Body not in conn.writable.mail and not content.isascii():
+        from ehlo.policy import to_seven_bit  # noqa: PLC0415
+
+        submission = attrs.evolve(submission, content=to_seven_bit(content), size=None, eight_bit=None)
+    return submission
 
 
 def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
@@ -106,8 +127,12 @@ def _needs_utf8(submission: Submission, offered: bool, eight_bit: bool) -> bool:
     return header or (offered and not all(path is None or path.is_ascii for path in paths))
 
 
+def _takes_binary(conn: ClientConnection, submission: Submission) -> bool:
+    return submission.chunking and conn.can_chunk and conn.capabilities.supports(BINARY_MIME)
+
+
 def _binary(conn: ClientConnection, submission: Submission) -> Body:
-    if not submission.chunking or not conn.can_chunk or not conn.capabilities.supports(BINARY_MIME):
+    if not _takes_binary(conn, submission):
         # [RFC3030-3b]
         raise LocalProtocolError("the message is no text and the server lacks BINARYMIME and CHUNKING")
     return Body.BINARY_MIME

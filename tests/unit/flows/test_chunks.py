@@ -445,3 +445,40 @@ def test_the_value_of_another_extension() -> None:
     given = Envelope(None, Parameters([Body.BINARY_MIME]), to("b").recipients)
     with pytest.raises(LocalProtocolError, match="BINARYMIME"):
         run(submit(conn, Submission(envelope=given, content=b"x")), ScriptedServer(""))
+
+
+# ---- what the server does not take as it is ----
+
+EIGHT_BIT = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\né\r\n".encode()
+
+
+@pytest.mark.clause("RFC6152-3c")
+def test_eight_bits_are_encoded_by_choice() -> None:
+    conn = ready(*BOTH)
+    with pytest.raises(LocalProtocolError, match="8BITMIME"):
+        submitted("", message(EIGHT_BIT), conn=conn)
+    action = next(submit(conn, message(EIGHT_BIT, convert=True)))
+    assert b"MAIL FROM:<a@x.org>\r\n" in sent(action)
+    assert b"Content-Transfer-Encoding: base64\r\n" in sent(action)
+    assert sent(action).endswith(b"\r\n\r\nw6kNCg==\r\n")
+    # Where they are taken they are left.
+    assert sent(next(submit(ready("8BITMIME", *BOTH), message(EIGHT_BIT, convert=True)))).endswith(EIGHT_BIT)
+
+
+@pytest.mark.parametrize("offers", [BOTH, ("8BITMIME", *BOTH), ("8BITMIME", "BINARYMIME", "PIPELINING")])
+def test_what_is_no_text_is_encoded_by_choice(offers: tuple[str, ...]) -> None:
+    content = EIGHT_BIT.replace(b"text/plain; charset=utf-8", b"image/x-odd")[:-4] + b"\0\n\xff"
+    octets = sent(next(submit(ready(*offers), message(content, binary=True, convert=True, chunking=False))))
+    assert b"BINARYMIME" not in octets
+    octets = sent(next(submit(ready(*BOTH), message(content, binary=True, convert=True))))
+    assert octets.isascii()
+    assert b"base64" in octets
+
+
+def test_what_may_not_be_changed_is_not_sent() -> None:
+    conn = ready(*BOTH)
+    signed = EIGHT_BIT.replace(b"text/plain; charset=utf-8", b"multipart/signed; boundary=b; protocol=x")
+    content = signed[:-4] + "--b\r\n\r\né\r\n--b\r\n\r\nx\r\n--b--\r\n".encode()
+    with pytest.raises(LocalProtocolError):
+        submitted("", message(content, convert=True), conn=conn)
+    assert conn.state is State.READY
