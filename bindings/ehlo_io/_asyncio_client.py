@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Unpack
 
 from ehlo import flows
-from ehlo_io._async_face import Client, Connecting
+from ehlo_io._async_face import Client, Connecting, Session
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._client import ClientSetup, ConnectOptions, no_connection
@@ -15,7 +15,7 @@ from ehlo_io._client import ClientSetup, ConnectOptions, no_connection
 __all__ = ["Client", "connect", "connect_unix"]
 
 
-async def _open(setup: ClientSetup) -> Client:
+async def _open(setup: ClientSetup) -> Session:
     conn = setup.connection()
     loop = asyncio.get_running_loop()
 
@@ -31,7 +31,7 @@ async def _open(setup: ClientSetup) -> Client:
     except OSError as error:
         raise no_connection(setup, error) from error
     opened = await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
-    return Client(setup, conn, opened, pump)
+    return conn, opened, pump
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:

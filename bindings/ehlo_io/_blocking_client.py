@@ -10,7 +10,7 @@ from typing import Unpack
 
 import ehlo
 from ehlo import flows
-from ehlo_io._client import ClientBase, ClientSetup, ConnectOptions, SubmitOptions, no_connection
+from ehlo_io._client import ClientBase, ClientSetup, ConnectOptions, SubmitOptions, no_connection, unsent
 from ehlo_io._common import local_address_of
 from ehlo_io._message import Message
 from ehlo_io._socket_pump import SocketPump
@@ -38,6 +38,10 @@ class Client(ClientBase):
         self._take()
         try:
             submission, source = self._submission(message, options)
+            try:
+                return self._pump.run(flows.submit(self._conn, submission), source)
+            except ehlo.SessionExhausted:
+                self._renew()
             return self._pump.run(flows.submit(self._conn, submission), source)
         finally:
             self._busy.release()
@@ -50,9 +54,28 @@ class Client(ClientBase):
         """
         self._take()
         try:
-            return self._pump.run(flows.submit_many(self._conn, self._submissions(messages)))
+            todo = self._submissions(messages)
+            found = self._pump.run(flows.submit_many(self._conn, todo))
+            while left := unsent(found):
+                try:
+                    self._renew()
+                    again = self._pump.run(flows.submit_many(self._conn, [todo[place] for place in left]))
+                except ehlo.Error as error:
+                    again = [error] * len(left)
+                for place, delivery in zip(left, again, strict=True):
+                    found[place] = delivery
+                if unsent(found) == left:
+                    # A session that takes nothing at all.
+                    break
+            return found
         finally:
             self._busy.release()
+
+    def _renew(self) -> None:
+        """Another session in the place of one that takes no more."""
+        self._pump.run(flows.close(self._conn))
+        conn, opened, self._pump = _open(self._setup)
+        self._begin(conn, opened)
 
     def close(self) -> None:
         """End the session politely. Raises LocalProtocolError while another thread submits."""
@@ -71,7 +94,7 @@ class Client(ClientBase):
         self.close()
 
 
-def _open(setup: ClientSetup) -> Client:
+def _open(setup: ClientSetup) -> tuple[ehlo.ClientConnection, ehlo.Opened, SocketPump]:
     conn = setup.connection()
     try:
         sock = _connected(setup)
@@ -80,7 +103,7 @@ def _open(setup: ClientSetup) -> Client:
     pump = SocketPump(sock, setup.channel)
     local_address = local_address_of(sock.getsockname())
     opened = pump.run(flows.open_session(conn, setup.session_options(local_address)))
-    return Client(setup, conn, opened, pump)
+    return conn, opened, pump
 
 
 def _connected(setup: ClientSetup) -> socket.socket:
@@ -101,7 +124,8 @@ def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[Conn
 
     Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
     """
-    return _open(ClientSetup.of(host, port, options))
+    setup = ClientSetup.of(host, port, options)
+    return Client(setup, *_open(setup))
 
 
 def connect_unix(path: str | PathLike[str], **options: Unpack[ConnectOptions]) -> Client:
@@ -109,4 +133,5 @@ def connect_unix(path: str | PathLike[str], **options: Unpack[ConnectOptions]) -
 
     Raises LocalProtocolError for a wrong argument, SessionError or RemoteProtocolError.
     """
-    return _open(ClientSetup.of_path(path, options))
+    setup = ClientSetup.of_path(path, options)
+    return Client(setup, *_open(setup))

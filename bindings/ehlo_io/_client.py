@@ -218,13 +218,22 @@ def _session_options(host: str, port: int, tls: ehlo.TlsMode, options: ConnectOp
     )
 
 
+def unsent(found: Sequence[flows.Delivery]) -> list[int]:
+    """The places of messages that another session can take."""
+    return [place for place, one in enumerate(found) if isinstance(one, ehlo.SessionExhausted)]
+
+
 class ClientBase:
     """What a client knows of its session; the bindings add how to run a flow."""
 
     def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, opened: ehlo.Opened) -> None:
         self._setup = setup
-        self._conn = conn
         self._busy = threading.Lock()
+        self._begin(conn, opened)
+
+    def _begin(self, conn: ehlo.ClientConnection, opened: ehlo.Opened) -> None:
+        setup = self._setup
+        self._conn = conn
         self.facts = opened.facts
         """What the host was seen to offer: keep it as `known` for the next session."""
         self.notices = opened.notices

@@ -8,7 +8,7 @@ from typing import Unpack
 import trio
 
 from ehlo import flows
-from ehlo_io._async_face import Client, Connecting
+from ehlo_io._async_face import Client, Connecting, Session
 from ehlo_io._client import ClientSetup, ConnectOptions, no_connection
 from ehlo_io._common import local_address_of
 from ehlo_io._trio_pump import TrioPump, bare
@@ -16,7 +16,7 @@ from ehlo_io._trio_pump import TrioPump, bare
 __all__ = ["Client", "connect", "connect_unix"]
 
 
-async def _open(setup: ClientSetup) -> Client:
+async def _open(setup: ClientSetup) -> Session:
     conn = setup.connection()
     try:
         with trio.fail_after(setup.connect_timeout):
@@ -30,7 +30,7 @@ async def _open(setup: ClientSetup) -> Client:
     pump = TrioPump(sock, setup.channel)
     local_address = local_address_of(sock.getsockname())
     opened = await pump.run(flows.open_session(conn, setup.session_options(local_address)))
-    return Client(setup, conn, opened, pump)
+    return conn, opened, pump
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:
