@@ -96,7 +96,6 @@ def test_url(text: str, host: str, port: int, tls: str, username: str | None) ->
         "",
         "h.example",
         "h.example:587",
-        "lmtp://h.example",
         "http://h.example",
         "submission:h.example",
         "submission://",

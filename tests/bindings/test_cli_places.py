@@ -12,6 +12,7 @@ from tests.bindings.peers import Address
 from tests.bindings.peers import Peer as Client
 from tests.bindings.programs import (
     BOB,
+    CAROL,
     MESSAGE,
     PASSWORD,
     SENDER,
@@ -159,8 +160,37 @@ def test_submit_to_a_socket_knows_no_name_to_verify(place: Path, mode: str) -> N
     assert submit(place, "blocking", "--tls", mode)[0] == 2
 
 
-def test_probe_wants_a_host(place: Path) -> None:
+def test_probe_wants_a_host_that_speaks_smtp(place: Path) -> None:
     assert run("probe", f"smtp://{place}").exit_code == 2
+    assert run("probe", "lmtp://h.example").exit_code == 2
+
+
+# ---- LMTP ----
+
+
+@pytest.mark.clause("RFC2033-5c")
+def test_url_of_lmtp() -> None:
+    assert ServerUrl.parse("lmtp://h.example").port == 24
+    assert ServerUrl.parse("lmtp://alice@h.example:2424").lmtp
+    assert ServerUrl.parse("lmtp:///run/lmtp").lmtp
+    assert not ServerUrl.parse("smtp:///run/lmtp").lmtp
+    assert run("submit", "--server", "lmtp://h.example:25", "--from", SENDER, "--to", BOB).exit_code == 2
+    result = run("serve", OPEN, "--lmtp", "--port", "25")
+    assert result.exit_code == Exit.SET_UP
+    assert "port 25" in one_line(result)
+
+
+@each_io
+def test_from_program_to_program_by_lmtp(io: str, place: Path) -> None:
+    with serving(OPEN, "--unix", place, "--lmtp", "--io", io) as program:
+        arguments = ("--from", SENDER, "--to", f"{BOB},{CAROL}", "--io", io, "--transcript")
+        by_lmtp = run("submit", "--server", f"lmtp://{place}", *arguments, given=MESSAGE)
+        by_smtp = run("submit", "--server", f"smtp://{place}", *arguments, given=MESSAGE)
+        assert program.end() == 0
+    assert by_lmtp.exit_code == 0, by_lmtp.stderr
+    assert by_lmtp.stderr.count("S: 250 2.0.0 Message accepted") == 2
+    assert by_smtp.exit_code == Exit.UNAVAILABLE
+    assert program.out == f"from <{SENDER}> to <{BOB}>, <{CAROL}>: {len(MESSAGE)} octets\n"
 
 
 # ---- behind a proxy ----

@@ -67,6 +67,8 @@ def probe(context: click.Context, url: ServerUrl, ca: Path | None, as_json: bool
     """Show what the server at URL offers before and inside TLS, and which rows of [MS-OXSMTP] it meets."""
     if url.path is not None:
         raise click.UsageError("a UNIX socket has no name that a certificate could prove: give a host")
+    if url.lmtp:
+        raise click.UsageError("the rows are about SMTP, and the URL is of LMTP")
     findings = Findings(implicit=url.tls is ehlo.TlsMode.IMPLICIT)
     status, error = Exit.OK, None
     try:

@@ -64,6 +64,8 @@ class Arguments:
     client_ca: Path | None
     keytab: Path | None
     allow_ntlmv1: bool
+    require_channel_binding: bool
+    lmtp: bool
     no_require_auth: bool
     allow_cleartext_auth: bool
     max_size: int | None
@@ -109,7 +111,9 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 )
 @click.option("--client-ca", type=File(), metavar="FILE", help="Whose client certificates count (EXTERNAL).")
 @click.option("--keytab", type=File(), metavar="FILE", help="The key for Kerberos tickets (GSSAPI).")
+@click.option("--require-channel-binding", is_flag=True, help="Refuse NTLM that does not bind to its TLS.")
 @click.option("--allow-ntlmv1", is_flag=True, help="Take what old NTLM clients send, and others can break.")
+@click.option("--lmtp", is_flag=True, help="Speak LMTP: LHLO, and a reply for each recipient.")
 @click.option("--no-require-auth", is_flag=True, help="Take mail from anybody.")
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
@@ -128,6 +132,9 @@ def serve(**given: Any) -> None:
 
 
 def _serve(arguments: Arguments) -> None:
+    if arguments.lmtp and arguments.port == 25:
+        # [RFC2033-5c]
+        raise Failure("--lmtp has no place on port 25, which is for SMTP")
     if not is_host(arguments.host):
         raise Failure(f"--host {arguments.host} is no address")
     hostname = arguments.hostname or socket.gethostname()
@@ -144,6 +151,8 @@ def _serve(arguments: Arguments) -> None:
         extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
+        require_channel_binding=arguments.require_channel_binding,
+        lmtp=arguments.lmtp,
     )
     _add_tls(options, arguments)
     _add_proxies(options, arguments)

@@ -191,6 +191,7 @@ def _connect_options(arguments: Arguments) -> ConnectOptions:
         allow_ntlmv1=arguments.allow_ntlmv1,
         pipelining=not arguments.no_pipelining,
         chunking=not arguments.no_chunking,
+        lmtp=url.lmtp,
     )
     if arguments.transcript:
         options["trace"] = trace_to_stderr

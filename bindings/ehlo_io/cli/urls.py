@@ -19,6 +19,7 @@ class Scheme:
     port: int
     tls: ehlo.TlsMode | None
     """None: as the port has it."""
+    lmtp: bool = False
 
 
 # RFC 8314 section 7.3: submissions is the service on 465; smtps is its name of old.
@@ -28,6 +29,7 @@ SCHEMES: Final = MappingProxyType(
         "submissions": Scheme(flows.SUBMISSIONS_PORT, ehlo.TlsMode.IMPLICIT),
         "smtps": Scheme(flows.SUBMISSIONS_PORT, ehlo.TlsMode.IMPLICIT),
         "smtp": Scheme(25, None),
+        "lmtp": Scheme(24, None, lmtp=True),
     }
 )
 
@@ -41,6 +43,7 @@ class ServerUrl:
     username: str | None
     path: str | None = None
     """That of a UNIX socket, in place of host and port."""
+    lmtp: bool = False
 
     @property
     def where(self) -> Where:
@@ -65,14 +68,17 @@ class ServerUrl:
         username = _username(parts)
         path = _socket_path(parts, scheme)
         if path is not None:
-            return cls("", 0, ehlo.TlsMode.NONE, username, path)
+            return cls("", 0, ehlo.TlsMode.NONE, username, path, scheme.lmtp)
         host = _host(parts)
         if port is None:
             port = scheme.port
         elif not port:
             raise ValueError("port 0 is no port of a server")
+        elif scheme.lmtp and port == 25:
+            # [RFC2033-5c]
+            raise ValueError("port 25 is for SMTP, and LMTP has no place there")
         tls = scheme.tls or flows.tls_mode(None, port)
-        return cls(host, port, tls, username)
+        return cls(host, port, tls, username, None, scheme.lmtp)
 
 
 def _socket_path(parts: SplitResult, scheme: Scheme) -> str | None:
