@@ -4,10 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.clients.jobs import Job
-from benchmarks.messages import CLIENT_NAME, RECIPIENT, SENDER
+from benchmarks.messages import CLIENT_NAME, RECIPIENT, SENDER, message
 from benchmarks.processes import HOST
+
+if TYPE_CHECKING:
+    from ehlo import flows
+    from ehlo_io._async_face import Client
+    from ehlo_io._client import ConnectOptions, SubmitOptions
+
+_TO: Final[SubmitOptions] = {"sender": SENDER, "recipients": [RECIPIENT]}
+
+
+def _options(job: Job) -> ConnectOptions:
+    return {
+        "tls": "none",
+        "client_name": CLIENT_NAME,
+        "pipelining": job.pipelining,
+        "chunking": job.chunking,
+    }
+
+
+def _check(deliveries: list[flows.Delivery]) -> None:
+    for delivery in deliveries:
+        if isinstance(delivery, Exception):
+            raise delivery
+
+
+async def _submit(client: Client, job: Job, messages: int) -> None:
+    if job.many:
+        _check(await client.submit_many([(message(job.size), _TO)] * messages))
+        return
+    for _ in range(messages):
+        await client.submit(job.body(), **_TO)
 
 
 async def run_asyncio(job: Job) -> None:
@@ -15,12 +46,8 @@ async def run_asyncio(job: Job) -> None:
 
     async def turn(share: int) -> None:
         for messages in job.sessions(share):
-            connecting = ehlo_io.asyncio.connect(
-                HOST, job.port, tls="none", client_name=CLIENT_NAME, pipelining=job.pipelining
-            )
-            async with connecting as client:
-                for _ in range(messages):
-                    await client.submit(job.body(), sender=SENDER, recipients=[RECIPIENT])
+            async with ehlo_io.asyncio.connect(HOST, job.port, **_options(job)) as client:
+                await _submit(client, job, messages)
 
     await asyncio.gather(*(turn(share) for share in job.shares()))
 
@@ -32,12 +59,8 @@ async def run_trio(job: Job) -> None:
 
     async def turn(share: int) -> None:
         for messages in job.sessions(share):
-            connecting = ehlo_io.trio.connect(
-                HOST, job.port, tls="none", client_name=CLIENT_NAME, pipelining=job.pipelining
-            )
-            async with connecting as client:
-                for _ in range(messages):
-                    await client.submit(job.body(), sender=SENDER, recipients=[RECIPIENT])
+            async with ehlo_io.trio.connect(HOST, job.port, **_options(job)) as client:
+                await _submit(client, job, messages)
 
     async with trio.open_nursery() as nursery:
         for share in job.shares():
@@ -49,12 +72,12 @@ def run_blocking(job: Job) -> None:
 
     def turn(share: int) -> None:
         for messages in job.sessions(share):
-            connecting = ehlo_io.blocking.connect(
-                HOST, job.port, tls="none", client_name=CLIENT_NAME, pipelining=job.pipelining
-            )
-            with connecting as client:
+            with ehlo_io.blocking.connect(HOST, job.port, **_options(job)) as client:
+                if job.many:
+                    _check(client.submit_many([(message(job.size), _TO)] * messages))
+                    continue
                 for _ in range(messages):
-                    client.submit(job.body(), sender=SENDER, recipients=[RECIPIENT])
+                    client.submit(job.body(), **_TO)
 
     in_threads(turn, job)
 
