@@ -37,12 +37,15 @@ _CLIENTS: Final = {
 }
 
 
+_JOB: Final[dict[str, object]] = {"size": KIB, "connections": 1, "reconnect": False}
+
+
 def case(milliseconds: int) -> str:
     return f"{milliseconds} ms"
 
 
 def _drive(worker: Child, port: int, messages: int, subject: Subject) -> Metrics:
-    job = {"port": port, "size": KIB, "connections": 1, "reconnect": False, **subject.ways()}
+    job = {**_JOB, **subject.ways(), "port": port}
     # The difference of two runs: connecting and EHLO are not what is asked.
     few = worker.ask({**job, "messages": 1})
     many = worker.ask({**job, "messages": 1 + messages})
@@ -63,7 +66,10 @@ def measure(plan: Plan) -> Record:
             if lacking:
                 record.skipped[name] = lacking
             else:
-                workers[name] = processes.python(name, "benchmarks.clients", [subject.worker], DRIVER_CORE)
+                child = processes.python(name, "benchmarks.clients", [subject.worker], DRIVER_CORE)
+                # What is imported with the first message is not what is asked, either.
+                child.ask({**_JOB, **subject.ways(), "port": sink.port, "messages": 1})
+                workers[name] = child
         jobs = []
         for trip, messages in _TRIPS.items():
             delay = ["--delay", str(trip / 2000), "--to", str(sink.port)]
