@@ -19,7 +19,8 @@ from benchmarks.record import Record
 TITLE: Final = "Clients"
 HOW: Final = (
     "Each client runs on one core and the sink on the other. `smtp-sink` is Postfix's and offers PIPELINING, "
-    "`own sink` discards faster and offers CHUNKING, too, which only the subjects use that are called so; "
+    "`own sink` discards faster and offers CHUNKING, too, which only the subjects use that are called so, "
+    "and `binary`, whose messages are declared to be no text (BINARYMIME) and are not looked at; "
     "`submit_many` uses both and has all messages in one call. Costs are seconds of CPU of the client "
     "process. smtpproto takes an EmailMessage only, all others get octets. smtp-source waits for each reply. "
     "`null` clients write octets that are ready and count the replies: they are what the transport alone "
@@ -70,6 +71,7 @@ _USUAL: Final[tuple[Case, ...]] = (
 _PYTHON: Final = {
     "ehlo asyncio": Subject("ehlo-asyncio"),
     "ehlo asyncio, chunking": Subject("ehlo-asyncio", chunking=True),
+    "ehlo asyncio, binary": Subject("ehlo-asyncio", chunking=True, binary=True),
     "ehlo asyncio, submit_many": Subject("ehlo-asyncio", chunking=True, many=True),
     "ehlo asyncio, no pipelining": Subject("ehlo-asyncio", pipelining=False),
     "null asyncio": Subject("null-asyncio"),
@@ -207,6 +209,7 @@ _PAIRS: Final = (
     ("ehlo asyncio", "null asyncio"),
     ("ehlo asyncio, chunking", "ehlo asyncio"),
     ("ehlo asyncio, chunking", "null asyncio, chunking"),
+    ("ehlo asyncio, binary", "ehlo asyncio"),
     ("ehlo asyncio, submit_many", "ehlo asyncio, chunking"),
     ("ehlo asyncio, no pipelining", "aiosmtplib"),
     ("ehlo asyncio, no pipelining", "smtplib"),

@@ -18,11 +18,12 @@ class Subject:
     """What has to be installed for it."""
     pipelining: bool = True
     chunking: bool = False
+    binary: bool = False
     many: bool = False
 
     def ways(self) -> dict[str, object]:
         """What it adds to a job."""
-        return {"pipelining": self.pipelining, "chunking": self.chunking, "many": self.many}
+        return attrs.asdict(self, filter=attrs.filters.exclude("worker", "module"))
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +39,8 @@ class Job:
     pipelining: bool = True
     chunking: bool = False
     """Use CHUNKING where it is offered; only some clients can."""
+    binary: bool = False
+    """Send the message as octets that are no text: nothing in them is looked at; only some clients can."""
     many: bool = False
     """All messages of a session in one call; only some clients can."""
     path: str | None = None

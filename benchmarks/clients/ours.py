@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from benchmarks.clients.jobs import Job
 from benchmarks.messages import CLIENT_NAME, RECIPIENT, SENDER, message
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ehlo import flows
     from ehlo_io._async_face import Client
     from ehlo_io._client import ConnectOptions, SubmitOptions
-
-_TO: Final[SubmitOptions] = {"sender": SENDER, "recipients": [RECIPIENT]}
 
 
 def _options(job: Job) -> ConnectOptions:
@@ -27,6 +25,14 @@ def _options(job: Job) -> ConnectOptions:
     }
 
 
+def _envelope(job: Job) -> SubmitOptions:
+    return {"sender": SENDER, "recipients": [RECIPIENT], "binary": job.binary}
+
+
+def _many(job: Job, messages: int) -> list[tuple[bytes, SubmitOptions]]:
+    return [(message(job.size), _envelope(job))] * messages
+
+
 def _check(deliveries: list[flows.Delivery]) -> None:
     for delivery in deliveries:
         if isinstance(delivery, Exception):
@@ -35,10 +41,11 @@ def _check(deliveries: list[flows.Delivery]) -> None:
 
 async def _submit(client: Client, job: Job, messages: int) -> None:
     if job.many:
-        _check(await client.submit_many([(message(job.size), _TO)] * messages))
+        _check(await client.submit_many(_many(job, messages)))
         return
+    envelope = _envelope(job)
     for _ in range(messages):
-        await client.submit(job.body(), **_TO)
+        await client.submit(job.body(), **envelope)
 
 
 async def run_asyncio(job: Job) -> None:
@@ -70,14 +77,16 @@ async def run_trio(job: Job) -> None:
 def run_blocking(job: Job) -> None:
     import ehlo_io.blocking  # noqa: PLC0415 (each worker imports one binding)
 
+    envelope = _envelope(job)
+
     def turn(share: int) -> None:
         for messages in job.sessions(share):
             with ehlo_io.blocking.connect(HOST, job.port, **_options(job)) as client:
                 if job.many:
-                    _check(client.submit_many([(message(job.size), _TO)] * messages))
+                    _check(client.submit_many(_many(job, messages)))
                     continue
                 for _ in range(messages):
-                    client.submit(job.body(), **_TO)
+                    client.submit(job.body(), **envelope)
 
     in_threads(turn, job)
 

@@ -1,5 +1,5 @@
 """Servers with hard-coded replies and no checks: what the transport alone costs. And the sink that
-clients are measured against, which offers PIPELINING and CHUNKING."""
+clients are measured against, which offers PIPELINING, CHUNKING and BINARYMIME."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ _SHARED: Final = memoryview(bytearray(_SIZE))
 _END: Final = b"\r\n.\r\n"
 _GREETING: Final = b"220 null ESMTP\r\n"
 _OK: Final = b"250 2.0.0 Ok\r\n"
+_OFFERED: Final = (
+    b"250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 0\r\n250 8BITMIME\r\n"
+)
 _GO: Final = b"354 Go ahead\r\n"
 _BYE: Final = b"221 Bye\r\n"
 
@@ -110,7 +113,7 @@ class SinkSession:
             self._in_body = True
             return _GO
         if verb == b"EHLO":
-            return b"250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-SIZE 0\r\n250 8BITMIME\r\n"
+            return _OFFERED
         return _BYE if verb == b"QUIT" else _OK
 
 

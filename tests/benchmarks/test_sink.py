@@ -9,7 +9,7 @@ from benchmarks.servers.null import SinkSession
 BODY = b"From: alice@client.example\r\n\r\n.\r\nDATA\r\n\r\n.\r\n"
 """By count it is a message; only by DATA does it end in the middle."""
 CHUNKS = b"BDAT 10\r\n" + BODY[:10] + messages.chunk(BODY[10:])
-HELLO = b"250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-SIZE 0\r\n250 8BITMIME\r\n"
+HELLO = b"250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 0\r\n250 8BITMIME\r\n"
 OK = b"250 2.0.0 Ok\r\n"
 
 
