@@ -49,6 +49,7 @@ message_size_limit = 20M
 # Nothing is to be slowed down, queued because of the load, or looked up.
 smtp_accept_max = 0
 smtp_accept_queue = 0
+smtp_accept_queue_per_connection = 0
 queue_run_max = 0
 acl_smtp_rcpt = recipient
 acl_smtp_mail = accept
@@ -73,6 +74,7 @@ maildir:
   maildir_format
   directory = {top}/mail
   envelope_to_add
+  return_path_add
   user = {account}
 
 begin authenticators
