@@ -5,6 +5,7 @@ for anyone at local.example but refuses the recipient refused@local.example.
 """
 
 import abc
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -59,6 +60,12 @@ class Peer(abc.ABC):
         except (RuntimeError, TimeoutError) as error:
             raise AssertionError(f"no message for {recipient}: {error}\n{self.log()}") from error
         raise AssertionError("unreachable")
+
+    def sender(self, recipient: str) -> str:
+        """Who sent the one message that is stored for a recipient, as the server wrote it on top."""
+        (message,) = self.stored(recipient)
+        (found,) = re.findall(rb"(?m)^Return-[Pp]ath: <(.*)>\r$", message.partition(b"\r\n\r\n")[0])
+        return bytes(found).decode("utf-8")
 
     def wait_until_ready(self) -> None:
         """Return when both ports accept connections; anything else is an error that shows the log."""
