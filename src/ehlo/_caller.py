@@ -274,7 +274,7 @@ class Caller:
         self._chunked += len(octets)
         maximum: int | None = self.capabilities.offer(SIZE)
         if maximum and self._chunked > maximum:
-            # Exim 4.96 runs as commands what is left of a chunk that goes too far, whatever [RFC3030-2h] says.
+            # Exim 4.96 runs as commands what is left of a chunk that goes too far, [RFC3030-2h] or not.
             raise LocalProtocolError(f"the message has more than the {maximum} octets that the server takes")
         line = render_chunk(Chunk(len(octets), last))
         if self._trace is not None:

@@ -19,6 +19,8 @@ from tests.interop.processes import attempts, tail, wait_until_listening
 USER, PASSWORD = "alice", "secret"
 HOST = "mail.local.example"
 """What each server takes for its own name."""
+UNICODE_DOMAIN = "b\u00fccher.example"
+"""Where Postfix and Exim store mail for, too."""
 
 
 @attrs.frozen
