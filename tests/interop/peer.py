@@ -54,11 +54,16 @@ class Peer(abc.ABC):
 
     def wait_for(self, recipient: str) -> bytes:
         """The one message for a recipient, once it is stored."""
+        (message,) = self.wait_for_all(recipient, 1)
+        return message
+
+    def wait_for_all(self, recipient: str, count: int) -> list[bytes]:
+        """So many messages for a recipient, once they are stored; more are an error."""
         try:
             for _ in attempts(self.process):
-                if found := self.stored(recipient):
-                    (message,) = found
-                    return message
+                if len(found := self.stored(recipient)) >= count:
+                    assert len(found) == count
+                    return found
         except (RuntimeError, TimeoutError) as error:
             raise AssertionError(f"no message for {recipient}: {error}\n{self.log()}") from error
         raise AssertionError("unreachable")
