@@ -71,7 +71,7 @@ class DovecotLmtp:
     process: subprocess.Popen[bytes]
 
     def stored(self, user: str, sent: bytes) -> list[bytes]:
-        """What was put on top of a message, for each time it is in a mailbox: before the client hears of it."""
+        """What was put on top of a message, for each time it is in a mailbox."""
         files = sorted((self.top / "mail" / user / "new").glob("*"))
         found = [file.read_bytes().replace(b"\n", b"\r\n") for file in files]
         return [added_header(data, sent) for data in found if data.endswith(sent)]

@@ -127,7 +127,7 @@ class Boxes:
 @pytest.mark.peer("postfix")
 @pytest.mark.clause("RFC2033-4.2b", "RFC2033-4.1a")
 def test_postfix_heeds_each_outcome() -> None:
-    """What is temporary is tried again, what is not comes back as a report, and each for its recipient alone."""
+    """What is temporary is tried again, what is not is reported, and each for its recipient alone."""
     boxes, lines = Boxes(), list[str]()
     good, other, sender = fresh_recipient(), fresh_recipient(), fresh_recipient("reporter")
     mail = relays.Mail(sender, (good, BUSY, GONE, other), message(good))
