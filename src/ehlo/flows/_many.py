@@ -91,7 +91,7 @@ class _Many:
                 continue
             index, submission = self._todo[0]
             short = len(submission.content or b"") <= CHUNK
-            few = len(submission.envelope.recipients) + 3 <= self._conn.limits.pipeline
+            few = len(submission.envelope.recipients) + 4 <= self._conn.limits.pipeline
             limited = "LIMITS" in self._conn.capabilities
             if limited or not (self._conn.can_pipeline and submission.pipelining and short and few):
                 yield from self._land()
@@ -170,7 +170,7 @@ class _Many:
         if prepared is None:
             return
         one, rcpts = prepared
-        self._send_open()
+        self._send_open(followed=True)
         self._aloft.append(one)
         conn.send(one.mail)
         for rcpt in rcpts:
@@ -179,8 +179,8 @@ class _Many:
         yield from self._settle()
         self._open = one
 
-    def _send_open(self) -> None:
-        """Queue what the last envelope still waits for: its body, or its end."""
+    def _send_open(self, *, followed: bool = False) -> None:
+        """Queue what the last envelope still waits for: its body, or its end; another envelope may follow."""
         conn, one = self._conn, self._open
         self._open = None
         if one is not None and one.answers.body_wanted:
@@ -191,7 +191,9 @@ class _Many:
         elif one is not None:
             self._aloft.remove(one)
             self._ended(one)
-        if conn.state in ENVELOPE:
+        if conn.state in ENVELOPE or (followed and conn.in_flight):
+            # Also behind a body: Dovecot 2.3 crashes on MAIL and RCPT that come before it has answered the
+            # end of the data, unless RSET holds them up.
             conn.send(Rset())
 
     def _end_open(self) -> Flow[None]:

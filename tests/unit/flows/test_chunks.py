@@ -15,7 +15,10 @@ from ehlo import (
     Envelope,
     Limits,
     LocalProtocolError,
+    Mail,
+    Mailbox,
     Parameters,
+    Rcpt,
     RemoteProtocolError,
     Reply,
     ServerConfig,
@@ -171,6 +174,38 @@ def test_in_lock_step_nothing_is_sent_to_nobody(offers: tuple[str, ...]) -> None
         script = MAIL + OK + rcpt("b", "550 no") + "C: RSET\nS: 250 ok\n"
     with pytest.raises(SubmissionFailed):
         submitted(script, message(HELLO), offers=offers)
+
+
+@pytest.mark.parametrize("content", [b"x" * 9, b"x" * 8, b"a\nb\ncd\r\n"], ids=["long", "no CRLF", "bare LF"])
+@OFFERS
+def test_longer_than_the_server_takes(offers: tuple[str, ...], content: bytes) -> None:
+    """The length of a stream is known too late for MAIL: it must not go on as commands."""
+    flow = submit(ready(*offers, "SIZE 9"), message())
+    action = next(flow)
+    answers = iter([content, b"", b"250 ok\r\n", b"250 ok\r\n"])
+    while not isinstance(action, Close):
+        assert not isinstance(action, Exchange | Send) or b"BDAT" not in action.data
+        action = flow.send(next(answers))
+    with pytest.raises(LocalProtocolError, match="more than the 9 octets"):
+        flow.send(None)
+
+
+@OFFERS
+def test_as_long_as_the_server_takes(offers: tuple[str, ...]) -> None:
+    conn = ready(*offers, "SIZE 9")
+    for _ in range(2):
+        script = MAIL + OK + rcpt("b") + "C: BDAT 9 LAST\nC: 1234567\nS: 250 2.0.0 queued\n"
+        submitted(script, message(), body=b"1234567", conn=conn)
+
+
+def test_all_chunks_count() -> None:
+    conn = ready(*BOTH, "SIZE 9")
+    conn.send(Mail(Mailbox("a", "x.org")))
+    conn.send(Rcpt(Mailbox("b", "x.org")))
+    conn.send_chunk(b"12345\r\n")
+    with pytest.raises(LocalProtocolError, match="more than the 9 octets"):
+        conn.send_chunk(b"8\r\n", last=True)
+    assert conn.data_to_send().endswith(b"\r\nBDAT 7\r\n12345\r\n")
 
 
 # ---- long messages ----

@@ -195,7 +195,8 @@ def test_whole_messages_follow_each_other() -> None:
 def test_the_next_envelope_follows_the_dot() -> None:
     sent = flights(ready(*PIPELINING), [message(i) for i in range(3)], _agree)
     envelope_ = b"MAIL FROM:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\n"
-    assert sent == [envelope_, b"0\r\n.\r\n" + envelope_, b"1\r\n.\r\n" + envelope_, b"2\r\n.\r\n"]
+    following = b".\r\nRSET\r\n" + envelope_
+    assert sent == [envelope_, b"0\r\n" + following, b"1\r\n" + following, b"2\r\n.\r\n"]
 
 
 def test_by_choice_of_each() -> None:
