@@ -111,8 +111,8 @@ def _path(argument: bytes, keyword: bytes) -> tuple[str, str]:
 def _parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters | Reply:
     try:
         return parse_parameters(text, specs)
-    except ParameterError:
-        return replies.BAD_PARAMETER
+    except ParameterError as error:
+        return replies.bad_parameter(error.enhanced)
     except UnsupportedParameter:
         return replies.UNSUPPORTED_PARAMETER
 

@@ -59,7 +59,8 @@ def mt_priority(profile: str | None = None) -> Extension:
         summary="the priority of the message for relays, from -9 to 9",
         offer=lambda _: () if profile is None else (str(profile),),
         parse_offer=_parse_offer,
-        mail=(Param("MT-PRIORITY", MtPriority, _parse, lambda value: str(value.value)),),
+        # [RFC6710-4.1a]
+        mail=(Param("MT-PRIORITY", MtPriority, _parse, lambda value: str(value.value), fault="5.5.2"),),
         mail_octets=15,
     )
 

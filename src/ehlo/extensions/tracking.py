@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from ehlo._value import Value
-from ehlo.extensions._base import Extension, Param, Parameters, need_value
+from ehlo.extensions._base import Extension, Param, Parameters, SendFacts, need_value
 from ehlo.extensions.dsn import EnvId
 from ehlo.wire import base64
 
@@ -57,11 +57,16 @@ def _check(parameters: Parameters) -> None:
         raise ValueError("MTRK demands an ENVID of the form local@host")
 
 
+def _has_time_left(value: Mtrk, _: SendFacts) -> bool:
+    # [RFC3885-3.1c]
+    return value.timeout != 0
+
+
 MTRK = Extension(
     keyword="MTRK",
     rfc="RFC 3885",
     summary="the sender may ask later where the message went",
-    mail=(Param("MTRK", Mtrk, _parse, _render, _check),),
+    mail=(Param("MTRK", Mtrk, _parse, _render, _check, fits=_has_time_left),),
     mail_octets=40,
     # [RFC3885-2a]
     needs=("DSN",),
