@@ -152,7 +152,7 @@ def test_an_accepted_message_earns_patience() -> None:
     assert replies[-1][:3] == "421"
 
 
-@pytest.mark.clause("RFC5321-4.5.3.1.8a", "RFC5321-4.5.3.1.10a", "RFC5321-4.5.3.1.9a")
+@pytest.mark.clause("RFC5321-4.5.3.1.8a", "RFC5321-4.5.3.1.10a", "RFC5321-4.5.3.1.9a", "RFC2821-4.5.3.1a")
 def test_recipients() -> None:
     server = limited(recipients=100)
     replies = server.say(MAIL, *[f"RCPT TO:<r{i}@x.org>" for i in range(103)])
