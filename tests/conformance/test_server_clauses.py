@@ -233,10 +233,10 @@ def test_submitter_is_not_the_reverse_path() -> None:
 @pytest.mark.clause("RFC4409-7m")
 def test_values_of_extensions_are_told() -> None:
     server = with_every_extension()
-    server.say(MAIL + " SOLICIT=net.example:adv MT-PRIORITY=4 SMTPUTF8")
+    server.say(MAIL + " SOLICIT=net.example:adv MT-PRIORITY=-4 SMTPUTF8")
     (mail,) = server.of(MailReceived)
     assert mail.parameters.get(Solicit) == Solicit(("net.example:adv",))
-    assert mail.parameters.get(MtPriority) == MtPriority(4)
+    assert mail.parameters.get(MtPriority) == MtPriority(-4)
     assert mail.parameters.get(SmtpUtf8) == SmtpUtf8()
 
 

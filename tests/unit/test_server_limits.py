@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from unittest import mock
 
+import attrs
 import pytest
 from tests.helpers.clockwork import grows_linearly
-from tests.helpers.driver import Server, server_config
+from tests.helpers.driver import OPEN, Server, server_config
 from tests.helpers.splits import ways
 
 from ehlo import (
+    BareNewlines,
     BodyChunk,
     Deadline,
     Limits,
@@ -85,6 +87,12 @@ def test_control_octets_do_not_split_a_line(octet: bytes, template: bytes) -> No
     octets = template.replace(b"%c", octet) + b"\r\n"
     assert server.feed(octets) == b"500 5.5.2 Control character in command\r\n"
     assert server.conn.state is State.MAIL
+
+
+def test_other_control_octets_end_no_session() -> None:
+    policy = attrs.evolve(OPEN, bare_newlines=BareNewlines.CLOSE)
+    server = Server(server_config(policy=policy))
+    assert server.feed(b"NOOP\tRSET\r\n") == b"500 5.5.2 Control character in command\r\n"
 
 
 @pytest.mark.parametrize("line", ["NOOP\u0085RSET", "NOOP\u2028RSET", "NOOP\xa0RSET", "NOOP é"])

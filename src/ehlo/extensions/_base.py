@@ -48,6 +48,8 @@ class Param(Value, Generic[T]):
     fits: Callable[[T, SendFacts], bool] | None = None
     """Whether a client hands the value on to this server; else it is left out. Raises ValueError when the
     message may not be sent there with it."""
+    unproved: Callable[[T], T] | None = None
+    """What a server makes of the value while nobody has proved who they are."""
     fault: str = "5.5.4"
     """The enhanced code of the 501 to a wrong or a repeated value."""
 

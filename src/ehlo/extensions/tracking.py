@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -34,6 +35,16 @@ class Mtrk(Value):
     certifier: bytes = attrs.field(validator=_is_hash)
     timeout: int | None = attrs.field(default=None, validator=_in_range)
     """Seconds for which the answer is kept; with 0 the mark is not passed on [RFC3885-3.1c]."""
+
+    @classmethod
+    def of(cls, secret: bytes, timeout: int | None = None) -> Mtrk:
+        """The mark for who knows the secret: 16 to 128 octets, each time new [RFC3885-3.1b].
+
+        Raises ValueError.
+        """
+        if not 16 <= len(secret) <= 128:
+            raise ValueError("the secret of MTRK has 16 to 128 octets")
+        return cls(hashlib.sha1(secret, usedforsecurity=False).digest(), timeout)
 
 
 def _parse(value: str | None) -> Mtrk:

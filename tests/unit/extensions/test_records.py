@@ -5,6 +5,7 @@ That each value comes back as it was is in test_base.py.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -191,6 +192,16 @@ def test_refused(keyword: str, text: str) -> None:
 def test_no_such_value(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         make()
+
+
+@pytest.mark.clause("RFC3885-3.1b")
+def test_a_secret_of_128_to_1024_bits() -> None:
+    for size in (16, 128):
+        secret = bytes(range(size))
+        assert Mtrk.of(secret, 60) == Mtrk(hashlib.sha1(secret, usedforsecurity=False).digest(), 60)
+    for size in (0, 15, 129):
+        with pytest.raises(ValueError, match="16 to 128"):
+            Mtrk.of(bytes(size))
 
 
 @pytest.mark.clause("SEC-INJ-cli-b", "RFC4405-4a")
