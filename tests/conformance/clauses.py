@@ -28,6 +28,8 @@ class Clause:
     summary: str
     source: str
     area: str
+    note: str = ""
+    """Where the sentence was mended: what was wrong with it, and why."""
 
     @property
     def group(self) -> str:
