@@ -129,6 +129,7 @@ if TYPE_CHECKING:
         Ret,
         Rrvs,
         RrvsAction,
+        SendFacts,
         SessionLimits,
         Size,
         SmtpUtf8,
@@ -313,6 +314,7 @@ __all__ = [
     "Rset",
     "ScramKeys",
     "SecretKind",
+    "SendFacts",
     "ServerConfig",
     "ServerConnection",
     "ServerEvent",
@@ -401,7 +403,8 @@ __getattr__, __dir__ = lazily(
         "ehlo.extensions": """
             EVERY STANDARD AuthParam Body BurlSources ByMode Capabilities DeliverBy EnvId Extension HoldFor
             HoldLimits HoldUntil MtPriority Mtrk Notify OfferFacts Orcpt Param Parameters PriorityProfile
-            RequireTls Ret Rrvs RrvsAction SessionLimits Size SmtpUtf8 Solicit Submitter Unavailable XClient
+            RequireTls Ret Rrvs RrvsAction SendFacts SessionLimits Size SmtpUtf8 Solicit Submitter Unavailable
+            XClient
         """,
         "ehlo.flows": """
             HostFacts Notice Opened Outcome Session SessionOptions Submission SubmissionResult TlsMode

@@ -330,14 +330,14 @@ async def parameters_of_extensions(io: Io) -> None:
         io.serve_open(sink, extensions=ehlo.EVERY) as server,
         io.connect_open(server.address) as client,
     ):
-        result = await client.submit(MESSAGE, parameters=[ehlo.MtPriority(3)], **ENVELOPE)
+        result = await client.submit(MESSAGE, parameters=[ehlo.MtPriority(-3)], **ENVELOPE)
         assert result.dropped == ()
         with pytest.raises(ehlo.LocalProtocolError, match="REQUIRETLS"):
             # Not offered in clear.
             await client.submit(MESSAGE, parameters=[ehlo.RequireTls()], **ENVELOPE)
         with pytest.raises(ehlo.LocalProtocolError, match="repeated"):
             await client.submit(MESSAGE, parameters=[ehlo.MtPriority(3), ehlo.MtPriority(4)], **ENVELOPE)
-    assert sink.envelopes[0].parameters.get(ehlo.MtPriority) == ehlo.MtPriority(3)
+    assert sink.envelopes[0].parameters.get(ehlo.MtPriority) == ehlo.MtPriority(-3)
 
 
 @scenario()

@@ -69,6 +69,7 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
 # ---- URLs ----
 
 
+@pytest.mark.clause("OXSMTP-3.1-3.1b")
 @pytest.mark.parametrize(
     ("text", "host", "port", "tls", "username"),
     [

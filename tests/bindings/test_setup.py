@@ -57,6 +57,7 @@ def test_what_could_never_serve(module: Any) -> None:
         module.serve(Sink(), port=0, hostname="two words")
 
 
+@pytest.mark.clause("RFC8314-5.2a")
 def test_port_decides_the_default_of_tls() -> None:
     assert ClientSetup.of("a.test", 465, {}).tls is ehlo.TlsMode.IMPLICIT
     assert ClientSetup.of("a.test", 587, {}).tls is ehlo.TlsMode.STARTTLS
@@ -77,6 +78,7 @@ def test_session_options() -> None:
     assert (options.server_name, options.client_name, options.mechanisms) == ("b.test", "c.test", ("NTLM",))
 
 
+@pytest.mark.clause("RFC8314-5.2a")
 def test_tls_has_a_safe_context_by_default() -> None:
     channel = ClientSetup.of("a.test", 587, {}).channel()
     channel.start_tls("a.test")

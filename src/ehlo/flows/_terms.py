@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
@@ -10,7 +11,18 @@ from ehlo._commands import Mail, Rcpt
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope
 from ehlo.client import ClientConnection
-from ehlo.extensions import BINARY_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size, SmtpUtf8
+from ehlo.extensions import (
+    BINARY_MIME,
+    NO_PARAMETERS,
+    SIZE,
+    Body,
+    Extension,
+    Param,
+    Parameters,
+    SendFacts,
+    Size,
+    SmtpUtf8,
+)
 from ehlo.wire.address import AddressError
 from ehlo.wire.text import expected_size, header_of, is_utf8
 
@@ -68,11 +80,11 @@ def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list
         sender = envelope.reverse_path
         if sender is not None and not utf8:
             sender = sender.with_a_labels()
-        mail = Mail(sender, _offered(conn, values, "mail", dropped))
+        mail = Mail(sender, _offered(conn, values, "mail", dropped, null_sender=sender is None))
         rcpts = [
             Rcpt(
                 recipient.path if utf8 else recipient.path.with_a_labels(),
-                _offered(conn, recipient.parameters, "rcpt", dropped),
+                _offered(conn, recipient.parameters, "rcpt", dropped, null_sender=sender is None),
             )
             for recipient in envelope.recipients
         ]
@@ -145,7 +157,12 @@ def _check_size(conn: ClientConnection, size: int) -> None:
 
 
 def _offered(
-    conn: ClientConnection, values: list[object] | Parameters, command: str, dropped: dict[str, None]
+    conn: ClientConnection,
+    values: list[object] | Parameters,
+    command: str,
+    dropped: dict[str, None],
+    *,
+    null_sender: bool,
 ) -> Parameters:
     """The values whose extension the server offers; the keywords of the others go to `dropped`."""
     if values is NO_PARAMETERS or not values:
@@ -153,11 +170,28 @@ def _offered(
     offered = conn.writable.mail if command == "mail" else conn.writable.rcpt
     keep = []
     for value in values:
-        if type(value) in offered:
+        param = offered.get(type(value))
+        if param is None:
+            dropped[_keyword(conn.known_extensions, value, command)] = None
+        elif param.fits is None or _fits(conn, param, value, null_sender=null_sender):
             keep.append(value)
         else:
-            dropped[_keyword(conn.known_extensions, value, command)] = None
+            dropped[param.keyword] = None
     return Parameters(keep)
+
+
+def _fits(conn: ClientConnection, param: Param[Any], value: object, *, null_sender: bool) -> bool:
+    assert param.fits is not None, "only then it is asked"
+    (extension,) = (x for x in conn.extensions if param in x.mail or param in x.rcpt)
+    facts = SendFacts(
+        offer=conn.capabilities.offer(extension),
+        protected=conn.tls is not None and conn.tls.verified,
+        null_sender=null_sender,
+    )
+    try:
+        return param.fits(value, facts)
+    except ValueError as error:
+        raise LocalProtocolError(str(error)) from None
 
 
 def _keyword(extensions: Sequence[Extension], value: object, command: str) -> str:

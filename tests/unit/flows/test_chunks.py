@@ -95,7 +95,7 @@ def test_a_message_is_one_write_and_one_read() -> None:
         flow.send(b"250 ok\r\n" * 4)
 
 
-@pytest.mark.clause("RFC3030-2n")
+@pytest.mark.clause("RFC3030-2n", "SEC-SMUG-out-c")
 @pytest.mark.parametrize("content", [b"a\nb\r.\n", b"a\r\nb\r\n.\r\n", b"a\r\nb\r\n."])
 def test_lines_are_made_whole_and_dots_are_left(content: bytes) -> None:
     script = MAIL + OK + rcpt("b") + "C: BDAT 9 LAST\nC: a\nC: b\nC: .\nS: 250 ok\n"
@@ -322,7 +322,7 @@ def test_many_recipients() -> None:
 # ---- what is no text ----
 
 
-@pytest.mark.clause("RFC3030-3b", "RFC3030-3c")
+@pytest.mark.clause("RFC3030-3b", "RFC3030-3c", "SEC-SMUG-out-c")
 @pytest.mark.parametrize(
     ("offers", "changes"),
     [
@@ -420,7 +420,7 @@ def test_utf8_is_declared_where_it_is_needed(sender: str, to_: str, content: byt
     assert rcpt_line == f"RCPT TO:<{to_}>"
 
 
-@pytest.mark.clause("RFC6531-3.2c", "RFC6531-3.2b")
+@pytest.mark.clause("RFC6531-3.2c", "RFC6531-3.2b", "RFC6409-6.5a")
 def test_a_domain_has_another_form() -> None:
     pytest.importorskip("idna")
     script = "C: MAIL FROM:<a@xn--bcher-kva.example>\nS: 250 ok\nC: RCPT TO:<b@xn--9ca.org>\nS: 250 ok\n"
