@@ -64,6 +64,8 @@ class _Aloft:
     commands: int
     """How many have no reply yet."""
     answers: Answers = attrs.Factory(Answers)
+    error: LocalProtocolError | None = None
+    """Why its body was not sent."""
 
     @property
     def content(self) -> bytes:
@@ -161,7 +163,12 @@ class _Many:
         conn.send(one.mail)
         for rcpt in rcpts:
             conn.send(rcpt)
-        conn.send_chunk(one.content, last=True)
+        try:
+            conn.send_chunk(one.content, last=True)
+        except LocalProtocolError as error:
+            # RSET follows, before the next message or at the end.
+            one.error = error
+            one.commands -= 1
 
     def _follow(self, index: int, submission: Submission) -> Flow[None]:
         """The envelope behind the body of the message before."""
@@ -249,6 +256,9 @@ class _Many:
 
     def _ended(self, one: _Aloft) -> None:
         conn, answers = self._conn, one.answers
+        if one.error is not None:
+            self._found[one.index] = one.error
+            return
         verdict = answers.verdict
         if verdict is not None and untaken(one.mail, answers, verdict):
             # It does not take chunks after all: this message and those behind it go another way.

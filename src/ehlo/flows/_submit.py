@@ -29,7 +29,8 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
 
     Raises LocalProtocolError before anything is sent for what the server cannot take;
     SubmissionFailed, with every reply, when no recipient was accepted; ConnectionFailed or
-    RemoteProtocolError, and the connection is closed, as it is after what `ReadBody` raised;
+    RemoteProtocolError, and the connection is closed, as it is after what `ReadBody` raised, and after a
+    LocalProtocolError for what shows only in the middle of a message that comes in pieces;
     SessionExhausted, and nothing was sent, where another session is needed.
     """
     if "LIMITS" not in conn.capabilities:
