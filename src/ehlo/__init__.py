@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ehlo._commands import (
         Auth,
         Bdat,
+        Burl,
         Command,
         Data,
         Ehlo,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         StartTls,
         Verb,
         Vrfy,
+        XClientCommand,
     )
     from ehlo._errors import (
         AuthCause,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
         BodyChunk,
         BodyStarted,
         BodyWanted,
+        BurlReceived,
         ClientEvent,
         ConnectionClosed,
         ConnectionOpened,
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
         TransactionReset,
         VrfyReceived,
         Wait,
+        XClientReceived,
     )
     from ehlo._limits import (
         Limits,
@@ -154,7 +158,10 @@ if TYPE_CHECKING:
         OPEN_TEST,
         OXSMTP_2008,
         BareNewlines,
+        Network,
         SubmissionPolicy,
+        networks_of,
+        trusted,
     )
     from ehlo.sasl import (
         Anonymous,
@@ -230,6 +237,8 @@ __all__ = [
     "BodyChunk",
     "BodyStarted",
     "BodyWanted",
+    "Burl",
+    "BurlReceived",
     "BurlSources",
     "ByMode",
     "Capabilities",
@@ -278,6 +287,7 @@ __all__ = [
     "MtPriority",
     "Mtrk",
     "Need",
+    "Network",
     "Newlines",
     "Noop",
     "Notice",
@@ -350,19 +360,23 @@ __all__ = [
     "WireRecord",
     "Work",
     "XClient",
+    "XClientCommand",
+    "XClientReceived",
     "__version__",
     "envelope",
+    "networks_of",
     "nt_hash",
     "parse_users",
     "recipient",
+    "trusted",
 ]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "ehlo._commands": """
-            Auth Bdat Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb
-            Vrfy
+            Auth Bdat Burl Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb
+            Vrfy XClientCommand
         """,
         "ehlo._errors": """
             AuthCause AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
@@ -370,10 +384,11 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo._events": """
             NEED_DATA PAUSED AuthChallenge Authenticated AuthFailed AuthNeed AuthRefused AuthSucceeded
-            BodyChunk BodyStarted BodyWanted ClientEvent ConnectionClosed ConnectionOpened Deadline
-            Disconnecting EhloReceived Envelope ExpnReceived GreetingReceived HelloReceived HelpReceived
-            MailReceived MessageReceived Pause QuitReceived RcptReceived Recipient ReplyReceived
+            BodyChunk BodyStarted BodyWanted BurlReceived ClientEvent ConnectionClosed ConnectionOpened
+            Deadline Disconnecting EhloReceived Envelope ExpnReceived GreetingReceived HelloReceived
+            HelpReceived MailReceived MessageReceived Pause QuitReceived RcptReceived Recipient ReplyReceived
             ServerEvent TLSInfo TlsReady TlsRequested TransactionReset VrfyReceived Wait
+            XClientReceived
         """,
         "ehlo._limits": """
             Limits
@@ -403,7 +418,7 @@ __getattr__, __dir__ = lazily(
             envelope flows recipient
         """,
         "ehlo.policy": """
-            EXCHANGE OPEN_TEST OXSMTP_2008 BareNewlines SubmissionPolicy
+            EXCHANGE OPEN_TEST OXSMTP_2008 BareNewlines Network SubmissionPolicy networks_of trusted
         """,
         "ehlo.sasl": """
             Anonymous Authorize Credentials External FetchSecret Identity Kerberos MechanismError Need

@@ -41,6 +41,7 @@ from ehlo import (
     VerifyPassword,
     VrfyReceived,
     WireRecord,
+    XClientReceived,
 )
 from ehlo.sasl import SecretKind, ServerMechanisms, standard_mechanisms
 
@@ -63,6 +64,7 @@ OPEN = SubmissionPolicy(require_auth=False, allow_cleartext_auth=True)
 DECIDED = (
     ConnectionOpened
     | HelloReceived
+    | XClientReceived
     | TlsRequested
     | MailReceived
     | RcptReceived

@@ -56,6 +56,10 @@ class OfferFacts(Value):
     message_size: int | None = None
     mechanisms: tuple[str, ...] = ()
     """Those that may be used now, on this channel."""
+    authenticated: bool = False
+    """It is known who the client is."""
+    xclient: bool = False
+    """The client may say for whom it speaks (XCLIENT)."""
 
 
 def _always(_: OfferFacts) -> tuple[str, ...] | None:
