@@ -52,6 +52,7 @@ _READY, _BODY, _CLOSED = State.READY, State.BODY, State.CLOSED
 _PIECE: Final = 65536  # What stands behind a body in a large feed is not copied whole each time.
 _AUTH_VERB, _STARTTLS, _END_OF_DATA = Verb.AUTH, Verb.STARTTLS, Verb.END_OF_DATA
 _BDAT, _BURL, _XCLIENT = Verb.BDAT, Verb.BURL, Verb.XCLIENT
+_SUCCESS: Final = ReplyClass.SUCCESS
 _PIECES: Final = frozenset({_BDAT, _BURL})
 
 
@@ -168,7 +169,8 @@ class ServerConnection(Taker):
                 reply = self._readable(reply)
             if reply.code >= 400:
                 reply = self.patience.rejected(reply)
-            elif reply.reply_class is not default.reply_class:
+            elif reply.reply_class is not (_SUCCESS if verb is Verb.EXPN else default.reply_class):
+                # By default EXPN is refused; a list is the application's to show.
                 raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
             self._default = replies.with_enhanced(verb, reply)
         try:
