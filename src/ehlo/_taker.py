@@ -197,8 +197,14 @@ class Taker(Speaker):
             assert reader.refusal is not None, "octets that nobody takes were refused"
             self._wait = None
             # [RFC3030-2j] those that were on their way when one failed are no fault of the client.
-            count = self.patience.rejected if self._state is State.VOID else self.patience.refused
-            self._send(Verb.NOOP, count(reader.refusal))
+            count = self.patience.rejected if self._state is _VOID else self.patience.refused
+            if reader.refusal is replies.BAD_CHUNK_WORD:
+                # [RFC3030-2i] its octets are missing: what follows must not pass for the whole message.
+                self._send(_BDAT, count(reader.refusal))
+                if self._state is _VOID:
+                    self._emit(TransactionReset())
+            else:
+                self._send(Verb.NOOP, count(reader.refusal))
         elif chunk.last:
             self._end_of_body(body.size, body.refusal)
         elif body.refusal is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from tests.helpers.driver import ALICE, OPEN, Client, Server, server_config
+from tests.helpers.driver import ALICE, OPEN, Client, Server, server_config, state_of
 from tests.unit.test_client import ready, refuses
 
 from ehlo import (
@@ -19,6 +19,7 @@ from ehlo import (
     BurlSources,
     Command,
     Data,
+    Extension,
     Identity,
     Limits,
     LocalProtocolError,
@@ -315,7 +316,7 @@ def test_an_answer_needs_its_question() -> None:
 
 
 @pytest.mark.parametrize("extensions", [STANDARD, EVERY])
-def test_no_command_without_sources(extensions: tuple[object, ...]) -> None:
+def test_no_command_without_sources(extensions: tuple[Extension, ...]) -> None:
     server = in_rcpt(config=attrs.evolve(CONFIG, extensions=extensions))
     assert server.one(f"BURL {URL} LAST") == "502 5.5.1 Command not implemented"
     assert not any("BURL" in line for line in server.say("EHLO a"))
@@ -394,9 +395,9 @@ def test_the_client_mixes_urls_and_chunks() -> None:
         *(b"b" + f"BURL {URL} LAST".encode(), b""),
     ]
     client.hear(*["250 ok"] * 5)
-    assert client.conn.state is State.CHUNK
+    assert state_of(client.conn) is State.CHUNK
     assert client.hear("250 ok") == [ReplyReceived(Burl(URL, last=True), Reply(250, "ok"))]
-    assert client.conn.state is State.READY
+    assert state_of(client.conn) is State.READY
 
 
 @pytest.mark.clause("RFC4468-3.2d")

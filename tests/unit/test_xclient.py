@@ -14,6 +14,7 @@ from ehlo import (
     OXSMTP_2008,
     STANDARD,
     Ehlo,
+    Extension,
     Identity,
     Limits,
     LocalProtocolError,
@@ -115,7 +116,7 @@ def test_strangers_are_refused(hello: bool) -> None:
 
 
 @pytest.mark.parametrize("extensions", [STANDARD, EVERY])
-def test_no_command_where_nobody_is_trusted(extensions: tuple[object, ...]) -> None:
+def test_no_command_where_nobody_is_trusted(extensions: tuple[Extension, ...]) -> None:
     server = Proxied(attrs.evolve(server_config(), extensions=extensions))
     for line in ("XCLIENT NAME=a.example", "XFORWARD NAME=a.example"):
         assert server.one(line) == "500 5.5.1 Command not recognized"

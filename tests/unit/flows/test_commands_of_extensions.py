@@ -48,7 +48,7 @@ class Doorkeeper:
 
     def on_connect(self, session: Session) -> Reply | None:
         identity = session.identity
-        self.seen.append((session.peer, session.xclient, identity and identity.authzid))
+        self.seen.append((session.peer, session.xclient, identity.authzid if identity else None))
         return Reply(554, "Go away", "5.7.1") if session.peer == self.refused else None
 
 
@@ -91,7 +91,7 @@ class Fetcher:
         self.content: list[bytes] = []
 
     def on_burl(self, session: Session, url: str) -> object:
-        self.asked.append((session.identity and session.identity.authzid, url))
+        self.asked.append((session.identity.authzid if session.identity else None, url))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
