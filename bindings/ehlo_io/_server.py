@@ -90,11 +90,11 @@ class ServerSetup:
         )
         if implicit and tls is None:
             raise ehlo.LocalProtocolError("implicit_tls needs a TLS context")
-        if policy.require_auth and not mechanisms:
+        proxies = ehlo.networks_of(options.get("xclient_from", ()))
+        if policy.require_auth and not (mechanisms or proxies):
             raise ehlo.LocalProtocolError(
                 "the policy requires authentication and the handler has no on_auth_... hook"
             )
-        proxies = ehlo.networks_of(options.get("xclient_from", ()))
         config = ehlo.ServerConfig(
             hostname=hostname,
             policy=policy,

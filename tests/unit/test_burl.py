@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import pytest
 from tests.helpers.driver import ALICE, OPEN, Client, Server, server_config, state_of
@@ -31,7 +33,6 @@ from ehlo import (
     ReplyReceived,
     Rset,
     ServerConfig,
-    ServerEvent,
     State,
     SubmissionPolicy,
     TransactionReset,
@@ -55,18 +56,16 @@ class Fetching(Server):
         content: bytes | Reply | None = b"text\r\n",
         config: ServerConfig = CONFIG,
         identity: Identity | None = ALICE,
-        **given: object,
+        *,
+        hello: bool = True,
+        decisions: Mapping[type, Reply] | None = None,
     ) -> None:
-        self.content = content
-        super().__init__(config, identity=identity, **given)  # type: ignore[arg-type]
-
-    def decide(self, event: ServerEvent) -> None:
-        if not isinstance(event, BurlReceived):
-            super().decide(event)
-        elif isinstance(self.content, Reply):
-            self.conn.reply(self.content)
-        elif self.content is not None:
-            self.conn.burl_answer(self.content)
+        fetched: Mapping[type, Reply | None] = {}
+        if isinstance(content, bytes):
+            self.content = content
+        else:
+            fetched = {BurlReceived: content}
+        super().__init__(config, identity=identity, hello=hello, decisions={**fetched, **(decisions or {})})
 
 
 def in_rcpt(*args: object, **given: object) -> Fetching:

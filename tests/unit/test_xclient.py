@@ -25,7 +25,6 @@ from ehlo import (
     Reply,
     ReplyReceived,
     ServerConfig,
-    ServerConnection,
     Session,
     StartTls,
     State,
@@ -44,18 +43,9 @@ MAIL = "MAIL FROM:<a@x.org>"
 CLIENT = XClient(name="a.example", addr=IPv4Address("192.0.2.7"), helo="b.example", login="bob")
 
 
-class Proxied(Server):
+def proxied(config: ServerConfig = CONFIG, *, hello: bool = True, identity: Identity | None = None) -> Server:
     """A server whose client is trusted."""
-
-    def __init__(
-        self, config: ServerConfig = CONFIG, *, hello: bool = True, identity: Identity | None = None
-    ):
-        super().__init__(config, identity=identity, hello=False)
-        self.conn = ServerConnection(config, identity=identity, xclient=True, trace=self.trace.append)
-        self.events.clear()
-        self.pump()
-        if hello:
-            self.say("EHLO proxy.example")
+    return Server(config, identity=identity, hello=hello, xclient=True)
 
 
 def peer_of(server: Server) -> str | None:
@@ -67,7 +57,7 @@ def peer_of(server: Server) -> str | None:
 
 @pytest.mark.parametrize("hello", [False, True])
 def test_a_session_begins_anew(hello: bool) -> None:
-    server = Proxied(hello=hello)
+    server = proxied(hello=hello)
     assert server.one(f"XCLIENT {CLIENT.render()}") == GREETING
     conn = server.conn
     assert server.of(XClientReceived) == [XClientReceived(CLIENT)]
@@ -90,7 +80,7 @@ def test_a_session_begins_anew(hello: bool) -> None:
     ],
 )
 def test_the_address_of_the_client(said: str, peer: str | None) -> None:
-    server = Proxied()
+    server = proxied()
     assert peer_of(server) == "198.51.100.1"
     assert server.one(f"xclient {said}") == GREETING
     assert peer_of(server) == peer
@@ -98,7 +88,7 @@ def test_the_address_of_the_client(said: str, peer: str | None) -> None:
 
 def test_offered_to_the_trusted_alone() -> None:
     offer = "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN"
-    assert offer.replace("-", " ", 1) in Proxied().say("EHLO proxy.example")
+    assert offer.replace("-", " ", 1) in proxied().say("EHLO proxy.example")
     stranger = Server(CONFIG)
     assert not any("XCLIENT" in line for line in stranger.say("EHLO a.example"))
 
@@ -117,13 +107,13 @@ def test_strangers_are_refused(hello: bool) -> None:
 
 @pytest.mark.parametrize("extensions", [STANDARD, EVERY])
 def test_no_command_where_nobody_is_trusted(extensions: tuple[Extension, ...]) -> None:
-    server = Proxied(attrs.evolve(server_config(), extensions=extensions))
+    server = proxied(attrs.evolve(server_config(), extensions=extensions))
     for line in ("XCLIENT NAME=a.example", "XFORWARD NAME=a.example"):
         assert server.one(line) == "500 5.5.1 Command not recognized"
 
 
 def test_a_client_behind_the_proxy_is_a_stranger() -> None:
-    server = Proxied()
+    server = proxied()
     assert server.one("XCLIENT NAME=a.example LOGIN=[UNAVAILABLE]") == GREETING
     server.say("EHLO a.example")
     assert server.one("XCLIENT LOGIN=root") == "550 5.7.0 Not authorized to use XCLIENT"
@@ -133,7 +123,7 @@ def test_a_client_behind_the_proxy_is_a_stranger() -> None:
 
 
 def test_attributes_of_several_commands_add_up() -> None:
-    server = Proxied()
+    server = proxied()
     assert server.say("XCLIENT NAME=a.example LOGIN=bob", "XCLIENT ADDR=192.0.2.7 HELO=c.example PROTO=ESMTP")
     assert server.conn.xclient == XClient(
         name="a.example", login="bob", addr=CLIENT.addr, helo="c.example", proto="ESMTP"
@@ -145,7 +135,7 @@ def test_attributes_of_several_commands_add_up() -> None:
 @pytest.mark.parametrize("said", ["NAME=a.example", "LOGIN=[UNAVAILABLE]"])
 def test_the_client_has_no_rights_of_the_proxy(said: str) -> None:
     config = attrs.evolve(CONFIG, policy=attrs.evolve(OXSMTP_2008, require_tls=False))
-    server = Proxied(config, identity=ALICE)
+    server = proxied(config, identity=ALICE)
     assert server.one(f"XCLIENT {said}") == GREETING
     assert server.conn.identity is None
     server.say("EHLO a.example")
@@ -158,7 +148,7 @@ def test_the_client_has_no_rights_of_the_proxy(said: str) -> None:
 
 
 def test_what_is_known_holds_through_tls() -> None:
-    server = Proxied()
+    server = proxied()
     server.say("XCLIENT " + CLIENT.render(), "EHLO a.example")
     server.start_tls()
     assert server.conn.identity == Identity("bob", "bob", "XCLIENT")
@@ -168,17 +158,17 @@ def test_what_is_known_holds_through_tls() -> None:
 def test_not_before_required_tls() -> None:
     config = attrs.evolve(CONFIG, policy=attrs.evolve(OPEN, require_tls=True))
     for hello in (False, True):
-        server = Proxied(config, hello=hello)
+        server = proxied(config, hello=hello)
         assert server.one("XCLIENT NAME=a.example").startswith("530 5.7.0 ")
         assert server.conn.xclient is None
-    server = Proxied(config)
+    server = proxied(config)
     server.start_tls()
     assert server.one("XCLIENT NAME=a.example") == GREETING
     assert server.conn.tls == TLS
 
 
 def test_not_in_a_transaction() -> None:
-    server = Proxied()
+    server = proxied()
     assert server.say(MAIL, "XCLIENT NAME=a.example")[1] == "503 5.5.1 Bad sequence of commands"
     assert server.say("RCPT TO:<b@x.org>", "XCLIENT NAME=a.example")[1].startswith("503 5.5.1 ")
     assert server.conn.xclient is None
@@ -201,14 +191,14 @@ def test_not_in_a_transaction() -> None:
     ],
 )
 def test_a_refused_command_ends_the_session(line: str) -> None:
-    server = Proxied(identity=ALICE)
+    server = proxied(identity=ALICE)
     replies = server.say(line, "EHLO a.example", MAIL, "XCLIENT NAME=a.example", "QUIT")
     assert [reply[:9] for reply in replies] == ["501 5.5.4", "503 Bad s", *["503 5.5.1"] * 2, "221 2.0.0"]
     assert server.conn.xclient is None
 
 
 def test_the_application_may_refuse_the_client() -> None:
-    server = Proxied()
+    server = proxied()
     server.decisions[XClientReceived] = Reply(554, "Go away", "5.7.1")
     assert server.say("XCLIENT NAME=a.example", MAIL) == [
         "554 5.7.1 Go away",
@@ -219,13 +209,13 @@ def test_the_application_may_refuse_the_client() -> None:
 
 def test_it_is_no_way_to_go_on_for_ever() -> None:
     config = attrs.evolve(CONFIG, limits=Limits(idle_commands=3))
-    server = Proxied(config)
+    server = proxied(config)
     replies = server.say(*["XCLIENT NAME=a.example"] * 3)
     assert [reply[:3] for reply in replies] == ["220", "220", "421"]
 
 
 def test_the_transcript_has_the_login() -> None:
-    server = Proxied()
+    server = proxied()
     server.say("XCLIENT LOGIN=bob")
     assert [str(record) for record in server.trace[-2:]] == ["C: XCLIENT LOGIN=bob", f"S: {GREETING}"]
 
@@ -293,7 +283,7 @@ def test_not_within_a_transaction_of_the_client() -> None:
 
 
 def test_both_roles_agree() -> None:
-    server = Proxied(hello=False)
+    server = proxied(hello=False)
     client = Client()
     client.feed(server.conn.config.greeting_reply.render())
     for command in (Ehlo("p.example"), COMMAND, Ehlo("b.example"), Mail(Mailbox("a", "x.org"))):

@@ -60,6 +60,7 @@ class Arguments:
     no_require_auth: bool
     allow_cleartext_auth: bool
     max_size: int | None
+    xclient_from: tuple[str, ...]
     preset: str
     io: str
     transcript: bool
@@ -88,6 +89,9 @@ class Arguments:
 @click.option("--no-require-auth", is_flag=True, help="Take mail from anybody.")
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
+@click.option(
+    "--xclient-from", multiple=True, metavar="NET[,...]", help="Proxies to believe (XCLIENT).  [repeatable]"
+)
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @io_option
 @transcript_option
@@ -119,6 +123,7 @@ def _serve(arguments: Arguments) -> None:
         extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
+        xclient_from=names(arguments.xclient_from),
     )
     _add_tls(options, arguments)
     if arguments.max_size is not None:
