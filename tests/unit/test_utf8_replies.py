@@ -97,7 +97,7 @@ def test_another_address_is_told_in_messages_with_smtputf8(reply: Reply, plain: 
 def test_no_other_reply_is_in_utf8() -> None:
     server = Server(decisions={MailReceived: Reply(550, NAME, "5.7.1")})
     assert server.one("MAIL FROM:<a@x.org> SMTPUTF8") == "550 5.7.1 Zo? <zo?@x.org>"
-    server.decisions = {VrfyReceived: None}
+    server.decisions[VrfyReceived] = None
     server.say("VRFY zoe SMTPUTF8")
     server.conn.close(Reply(421, NAME))
     assert server.pump() == b"421 Zo? <zo?@x.org>\r\n"

@@ -18,7 +18,7 @@ def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
     """Addresses and networks such as `192.0.2.1`, `2001:db8::/32` and `unix`. Raises LocalProtocolError."""
     if isinstance(texts, str):
         raise LocalProtocolError("networks are a list, not one text")
-    return tuple(map(_network, texts))
+    return tuple(_network(text) for text in texts)
 
 
 def _network(text: str) -> Network:
