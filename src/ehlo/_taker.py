@@ -142,6 +142,18 @@ class Taker(Speaker):
 
     # ---- chunks (RFC 3030) ----
 
+    def _refuse_line(self, line: bytes, refusal: Reply) -> None:
+        """A command that cannot be read. If it is BDAT its octets would run as commands, and the connection
+        ends; what BURL would have brought is missing in the message."""
+        word = line[:4].upper()
+        if word == b"BDAT":
+            self._refuse(Verb.NOOP, replies.BAD_CHUNK)
+        elif word == b"BURL" and self._state in _TAKES_CHUNKS and self.config.burl is not None:
+            self._burl = "", False
+            self._fail_burl(self.patience.refused(refusal))
+        else:
+            self._refuse(Verb.NOOP, refusal)
+
     def _chunk_line(self, argument: bytes) -> ServerEvent | None:
         chunk = parse_chunk(argument)
         if chunk is None:

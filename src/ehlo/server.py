@@ -283,6 +283,9 @@ class ServerConnection(Taker):
         try:
             line = buffer.take_line(config.line_limit)
         except LineTooLong:
+            if buffer.begins(b"BDAT") or buffer.begins(b"BURL"):
+                self._refuse_line(b"BDAT", replies.BAD_CHUNK)
+                return None
             return self._no_line(self._line_reader().overlong())
         if line is None:
             return self._end_of_input()
@@ -294,12 +297,12 @@ class ServerConnection(Taker):
         self._wait = None
         if has_control(line):
             # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
-            self._refuse(Verb.NOOP, replies.BAD_LINE)
+            self._refuse_line(line, replies.BAD_LINE)
             return None
         word, argument = split_line(line)
         verb = self.config.verbs.get(word)
         if verb is not Verb.AUTH and len(line) + 2 > self.config.command_limit:
-            self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
+            self._refuse_line(line, replies.LINE_TOO_LONG)
         elif verb is None or (verb is _XCLIENT and not self.may_xclient):
             self._refuse(Verb.NOOP, unknown_command(self, word))
         elif verb in _PIECES:

@@ -285,6 +285,25 @@ def test_a_url_that_cannot_be_fetched_fails_the_message(refusal: Reply, last: st
     assert len(server.of(TransactionReset)) == 1
 
 
+@pytest.mark.clause("RFC4468-3.2c")
+@pytest.mark.parametrize("end", ["\t", "\x00 LAST", "x" * 5000])
+@pytest.mark.parametrize("before", [[], [f"BURL {URL}"]])
+def test_a_command_that_cannot_be_read_fails_the_message(end: str, before: list[str]) -> None:
+    server = in_rcpt()
+    server.say(*before)
+    replies = server.say(f"BURL {URL}{end}", f"BURL {URL} LAST", "RSET")
+    assert [reply[:3] for reply in replies] == ["500", "503", "250"]
+    assert server.of(MessageReceived) == []
+    assert server.of(TransactionReset) == [TransactionReset()]
+
+
+def test_a_url_without_end_ends_the_session() -> None:
+    server = in_rcpt()
+    assert server.say(f"BURL {URL}{'x' * 20000}", f"BURL {URL} LAST")[0].startswith("421 ")
+    assert server.closed
+    assert server.of(MessageReceived) == []
+
+
 def test_accepting_without_octets_is_a_refusal() -> None:
     server = in_rcpt(None)
     server.say(f"BURL {URL} LAST")

@@ -187,6 +187,19 @@ def test_a_chunk_that_cannot_be_read_ends_the_session(size: str) -> None:
         assert server.closed
 
 
+@pytest.mark.clause("RFC3030-2h", "SEC-SMUG-in-e")
+@pytest.mark.parametrize("end", ["\t", "\0", "\n", " " + "x" * 5000, " " + "x" * 20000])
+@pytest.mark.parametrize("prepare", [[], [MAIL, RCPT]])
+def test_the_octets_of_a_chunk_whose_command_cannot_be_read_never_run(end: str, prepare: list[str]) -> None:
+    octets = f"bdat 6 LAST{end}\r\nQUIT\r\n".encode()
+    for pieces in ways(octets) if len(octets) < 1000 else [[octets], [octets[:4200], octets[4200:]]]:
+        server = Server()
+        server.say(*prepare)
+        replies = b"".join(server.feed(piece) for piece in pieces if piece)
+        assert replies == b"421 4.7.0 Bad chunk size, closing connection\r\n"
+        assert server.closed
+
+
 @pytest.mark.clause("RFC3030-2p", "RFC3030-2h", "RFC3030-2j", "RFC1870-7b")
 @pytest.mark.parametrize(
     "chunks", [[b"x" * 17], [b"x" * 10, b"y" * 7], [b"x" * 16, b"y"], [b"x" * 16, b"", b"y" * 5000]]
