@@ -25,7 +25,11 @@ Where a record depends on what a server can do, a function makes it: `deliver_by
 `future_release(longest, latest)`, `mt_priority(profile)`, `session_limits(limits)`,
 `no_soliciting(*classes)`, `burl(sources)` and `xclient(*attributes)`. All are in `ehlo.extensions`.
 
-Never offered: CHECKPOINT, and ETRN, TURN and ATRN, which are refused.
+Two bring commands. XCLIENT is offered to the peers alone that the application trusts
+(`ServerConnection(xclient=True)`, `xclient_from` of the bindings), and BURL needs a hook `on_burl`, which
+fetches the content.
+
+Never offered: CHECKPOINT, XFORWARD, and ETRN, TURN and ATRN, which are refused.
 """
 
 OWN = """\

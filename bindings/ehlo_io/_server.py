@@ -12,6 +12,7 @@ from typing import TypedDict
 import attrs
 
 import ehlo
+import ehlo.extensions
 from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._tls import Channel, own_certificate
@@ -42,6 +43,9 @@ class ServeOptions(TypedDict, total=False):
     """What an OAuth token has to be good for; told to clients whose token is not."""
     lmtp: bool
     """Speak LMTP: a message may have an outcome for each recipient."""
+    xclient_from: Sequence[str]
+    """Addresses and networks of proxies, and "unix" for all on a Unix socket, that may say for whom they
+    speak (XCLIENT); by default nobody may. They are believed in every word, AUTH included."""
     extensions: Sequence[ehlo.Extension]
     """What is offered, and what of it is the handler's to keep; by default `ehlo.STANDARD`."""
     policy: ehlo.SubmissionPolicy
@@ -61,6 +65,8 @@ class ServerSetup:
     proxied_from: flows.TrustedProxies | None
     certificate: bytes | None
     trace: ehlo.Trace | None
+    proxies: tuple[ehlo.Network, ...]
+    """Who may say for whom it speaks."""
 
     @classmethod
     def of(cls, handler: object, options: ServeOptions) -> ServerSetup:
@@ -90,7 +96,8 @@ class ServerSetup:
         )
         if implicit and tls is None:
             raise ehlo.LocalProtocolError("implicit_tls needs a TLS context")
-        if policy.require_auth and not mechanisms:
+        proxies = ehlo.networks_of(options.get("xclient_from", ()))
+        if policy.require_auth and not (mechanisms or proxies):
             raise ehlo.LocalProtocolError(
                 "the policy requires authentication and the handler has no on_auth_... hook"
             )
@@ -98,11 +105,13 @@ class ServerSetup:
             hostname=hostname,
             policy=policy,
             limits=options.get("limits", ehlo.Limits()),
-            extensions=tuple(options.get("extensions", ehlo.STANDARD)),
+            extensions=(_to_proxies if proxies else tuple)(options.get("extensions", ehlo.STANDARD)),
             mechanisms=mechanisms,
             lmtp=options.get("lmtp", False),
             tls_available=tls is not None,
         )
+        if config.burl is not None and "on_burl" not in hooks:
+            raise ehlo.LocalProtocolError("the handler of a server that offers BURL has a hook on_burl")
         return cls(
             config=config,
             hooks=hooks,
@@ -111,10 +120,11 @@ class ServerSetup:
             proxied_from=None if proxied_from is None else flows.TrustedProxies.of(proxied_from),
             certificate=own_certificate(tls, options.get("certificate")),
             trace=options.get("trace"),
+            proxies=proxies,
         )
 
     def flow(self, peer: str | None) -> flows.Flow[None]:
-        conn = ehlo.ServerConnection(self.config, trace=self.trace)
+        conn = ehlo.ServerConnection(self.config, xclient=ehlo.trusted(peer, self.proxies), trace=self.trace)
         return flows.serve(
             conn,
             self.hooks,
@@ -126,6 +136,15 @@ class ServerSetup:
 
     def channel(self) -> Channel:
         return Channel(self.tls, server_side=True, certificate=self.certificate)
+
+
+def _to_proxies(extensions: Sequence[ehlo.Extension]) -> tuple[ehlo.Extension, ...]:
+    """With all that a proxy may say, unless the caller has chosen."""
+    every = ehlo.extensions.xclient(*(field.name.upper() for field in attrs.fields(ehlo.XClient)))
+    others = [extension for extension in extensions if extension.keyword != every.keyword]
+    chosen = [extension for extension in extensions if extension not in others]
+    proxy = ehlo.OfferFacts(xclient=True)
+    return (*others, *([extension for extension in chosen if extension.offer(proxy)] or [every]))
 
 
 def _own_name() -> str:

@@ -11,198 +11,56 @@ from ehlo._lazy import lazily
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    # isort: off
+    # fmt: off
     from ehlo._commands import (
-        Auth,
-        Bdat,
-        Command,
-        Data,
-        Ehlo,
-        EndOfData,
-        Expn,
-        Helo,
-        Help,
-        Mail,
-        Noop,
-        Quit,
-        Rcpt,
-        Rset,
-        StartTls,
-        Verb,
-        Vrfy,
+        Auth, Bdat, Burl, Command, Data, Ehlo, EndOfData, Expn, Helo, Help, Mail, Noop, Quit, Rcpt, Rset,
+        StartTls, Verb, Vrfy, XClientCommand,
     )
     from ehlo._errors import (
-        AuthCause,
-        AuthenticationFailed,
-        ConnectionFailed,
-        Error,
-        LocalProtocolError,
-        ProtocolError,
-        RemoteProtocolError,
-        ServiceRefused,
-        SessionError,
-        SessionExhausted,
-        SubmissionFailed,
-        TlsFailed,
+        AuthCause, AuthenticationFailed, ConnectionFailed, Error, LocalProtocolError, ProtocolError,
+        RemoteProtocolError, ServiceRefused, SessionError, SessionExhausted, SubmissionFailed, TlsFailed,
     )
     from ehlo._events import (
-        NEED_DATA,
-        PAUSED,
-        AuthChallenge,
-        Authenticated,
-        AuthFailed,
-        AuthNeed,
-        AuthRefused,
-        AuthSucceeded,
-        BodyChunk,
-        BodyStarted,
-        BodyWanted,
-        ClientEvent,
-        ConnectionClosed,
-        ConnectionOpened,
-        Deadline,
-        Disconnecting,
-        EhloReceived,
-        Envelope,
-        ExpnReceived,
-        GreetingReceived,
-        HelloReceived,
-        HelpReceived,
-        MailReceived,
-        MessageReceived,
-        Pause,
-        QuitReceived,
-        RcptReceived,
-        Recipient,
-        ReplyReceived,
-        ServerEvent,
-        TLSInfo,
-        TlsReady,
-        TlsRequested,
-        TransactionReset,
-        VrfyReceived,
-        Wait,
+        NEED_DATA, PAUSED, AuthChallenge, Authenticated, AuthFailed, AuthNeed, AuthRefused, AuthSucceeded,
+        BodyChunk, BodyStarted, BodyWanted, BurlReceived, ClientEvent, ConnectionClosed, ConnectionOpened,
+        Deadline, Disconnecting, EhloReceived, Envelope, ExpnReceived, GreetingReceived, HelloReceived,
+        HelpReceived, MailReceived, MessageReceived, Pause, QuitReceived, RcptReceived, Recipient,
+        ReplyReceived, ServerEvent, TLSInfo, TlsReady, TlsRequested, TransactionReset, VrfyReceived, Wait,
+        XClientReceived,
     )
-    from ehlo._limits import (
-        Limits,
-    )
-    from ehlo._server_config import (
-        ServerConfig,
-    )
-    from ehlo._state import (
-        ALLOWED,
-        TRANSITIONS,
-        State,
-    )
-    from ehlo._transcript import (
-        Trace,
-        WireRecord,
-    )
-    from ehlo._version import (
-        __version__,
-    )
-    from ehlo.client import (
-        ClientConnection,
-    )
+    from ehlo._limits import Limits
+    from ehlo._server_config import ServerConfig
+    from ehlo._state import ALLOWED, TRANSITIONS, State
+    from ehlo._transcript import Trace, WireRecord
+    from ehlo._version import __version__
+    from ehlo.client import ClientConnection
     from ehlo.extensions import (
-        EVERY,
-        STANDARD,
-        AuthParam,
-        Body,
-        BurlSources,
-        ByMode,
-        Capabilities,
-        DeliverBy,
-        EnvId,
-        Extension,
-        HoldFor,
-        HoldLimits,
-        HoldUntil,
-        MtPriority,
-        Mtrk,
-        Notify,
-        OfferFacts,
-        Orcpt,
-        Param,
-        Parameters,
-        PriorityProfile,
-        RequireTls,
-        Ret,
-        Rrvs,
-        RrvsAction,
-        SendFacts,
-        SessionLimits,
-        Size,
-        SmtpUtf8,
-        Solicit,
-        Submitter,
-        Unavailable,
-        XClient,
+        EVERY, STANDARD, AuthParam, Body, BurlSources, ByMode, Capabilities, DeliverBy, EnvId, Extension,
+        HoldFor, HoldLimits, HoldUntil, MtPriority, Mtrk, Notify, OfferFacts, Orcpt, Param, Parameters,
+        PriorityProfile, RequireTls, Ret, Rrvs, RrvsAction, SendFacts, SessionLimits, Size, SmtpUtf8,
+        Solicit, Submitter, Unavailable, XClient,
     )
     from ehlo.flows import (
-        HostFacts,
-        Notice,
-        Opened,
-        Outcome,
-        Session,
-        SessionOptions,
-        Submission,
-        SubmissionResult,
-        TlsMode,
-        envelope,
-        recipient,
+        HostFacts, Notice, Opened, Outcome, Session, SessionOptions, Submission, SubmissionResult, TlsMode,
+        envelope, recipient,
     )
     from ehlo.policy import (
-        EXCHANGE,
-        OPEN_TEST,
-        OXSMTP_2008,
-        BareNewlines,
-        SubmissionPolicy,
+        EXCHANGE, OPEN_TEST, OXSMTP_2008, BareNewlines, Network, SubmissionPolicy, networks_of, trusted,
     )
     from ehlo.sasl import (
-        Anonymous,
-        Authorize,
-        Credentials,
-        External,
-        FetchSecret,
-        Identity,
-        Kerberos,
-        MechanismError,
-        Need,
-        NtHash,
-        Password,
-        ScramKeys,
-        SecretKind,
-        StoredSecret,
-        Token,
-        UserStore,
-        VerifyExternal,
-        VerifyPassword,
-        VerifyPrincipal,
-        VerifyToken,
-        Work,
-        nt_hash,
-        parse_users,
+        Anonymous, Authorize, Credentials, External, FetchSecret, Identity, Kerberos, MechanismError, Need,
+        NtHash, Password, ScramKeys, SecretKind, StoredSecret, Token, UserStore, VerifyExternal,
+        VerifyPassword, VerifyPrincipal, VerifyToken, Work, nt_hash, parse_users,
     )
-    from ehlo.server import (
-        ServerConnection,
-    )
-    from ehlo.wire.address import (
-        AddressError,
-        ForwardPath,
-        Mailbox,
-        ReversePath,
-    )
-    from ehlo.wire.codes import (
-        EnhancedCode,
-        ReplyClass,
-    )
+    from ehlo.server import ServerConnection
+    from ehlo.wire.address import AddressError, ForwardPath, Mailbox, ReversePath
+    from ehlo.wire.codes import EnhancedCode, ReplyClass
     from ehlo.wire.proxy import ProxyHeader, TlvType
-    from ehlo.wire.reply import (
-        Reply,
-    )
-    from ehlo.wire.text import (
-        Newlines,
-    )
+    from ehlo.wire.reply import Reply
+    from ehlo.wire.text import Newlines
+    # fmt: on
+    # isort: on
 
 __all__ = [
     "ALLOWED",
@@ -233,6 +91,8 @@ __all__ = [
     "BodyChunk",
     "BodyStarted",
     "BodyWanted",
+    "Burl",
+    "BurlReceived",
     "BurlSources",
     "ByMode",
     "Capabilities",
@@ -281,6 +141,7 @@ __all__ = [
     "MtPriority",
     "Mtrk",
     "Need",
+    "Network",
     "Newlines",
     "Noop",
     "Notice",
@@ -357,19 +218,23 @@ __all__ = [
     "WireRecord",
     "Work",
     "XClient",
+    "XClientCommand",
+    "XClientReceived",
     "__version__",
     "envelope",
+    "networks_of",
     "nt_hash",
     "parse_users",
     "recipient",
+    "trusted",
 ]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "ehlo._commands": """
-            Auth Bdat Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb
-            Vrfy
+            Auth Bdat Burl Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb
+            Vrfy XClientCommand
         """,
         "ehlo._errors": """
             AuthCause AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
@@ -377,10 +242,11 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo._events": """
             NEED_DATA PAUSED AuthChallenge Authenticated AuthFailed AuthNeed AuthRefused AuthSucceeded
-            BodyChunk BodyStarted BodyWanted ClientEvent ConnectionClosed ConnectionOpened Deadline
-            Disconnecting EhloReceived Envelope ExpnReceived GreetingReceived HelloReceived HelpReceived
-            MailReceived MessageReceived Pause QuitReceived RcptReceived Recipient ReplyReceived
+            BodyChunk BodyStarted BodyWanted BurlReceived ClientEvent ConnectionClosed ConnectionOpened
+            Deadline Disconnecting EhloReceived Envelope ExpnReceived GreetingReceived HelloReceived
+            HelpReceived MailReceived MessageReceived Pause QuitReceived RcptReceived Recipient ReplyReceived
             ServerEvent TLSInfo TlsReady TlsRequested TransactionReset VrfyReceived Wait
+            XClientReceived
         """,
         "ehlo._limits": """
             Limits
@@ -411,7 +277,7 @@ __getattr__, __dir__ = lazily(
             envelope flows recipient
         """,
         "ehlo.policy": """
-            EXCHANGE OPEN_TEST OXSMTP_2008 BareNewlines SubmissionPolicy
+            EXCHANGE OPEN_TEST OXSMTP_2008 BareNewlines Network SubmissionPolicy networks_of trusted
         """,
         "ehlo.sasl": """
             Anonymous Authorize Credentials External FetchSecret Identity Kerberos MechanismError Need

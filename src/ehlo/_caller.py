@@ -11,10 +11,14 @@ from typing import Final
 
 from ehlo._commands import (
     Bdat,
+    Burl,
     Command,
     EndOfData,
+    Expn,
     Verb,
+    Vrfy,
     Writable,
+    XClientCommand,
     render_command,
 )
 from ehlo._errors import LocalProtocolError
@@ -26,7 +30,6 @@ from ehlo._limits import DEFAULT, Limits
 from ehlo._state import AGREED, ALLOWED, State
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
 from ehlo.extensions import (
-    AUTH,
     NO_PARAMETERS,
     SIZE,
     STANDARD,
@@ -43,7 +46,7 @@ from ehlo.wire.reply import ReplyParser
 from ehlo.wire.text import Newlines, TextEncoder
 
 # [RFC2920-3.1b] [RFC3030-4.2a] these may stand anywhere in a group; all others end one.
-_MAY_BE_FOLLOWED: Final = frozenset({Verb.MAIL, Verb.RCPT, Verb.RSET, Verb.BDAT, Verb.END_OF_DATA})
+_MAY_BE_FOLLOWED: Final = frozenset({Verb.MAIL, Verb.RCPT, Verb.RSET, Verb.BDAT, Verb.BURL, Verb.END_OF_DATA})
 # [RFC4954-4i] AUTH with its initial response is a command line like any other.
 _COMMAND_LINE: Final = 512
 
@@ -55,7 +58,9 @@ _END: Final = EndOfData()
 _READY, _BODY = State.READY, State.BODY
 _MAIL, _DATA, _AUTH, _STARTTLS = Verb.MAIL, Verb.DATA, Verb.AUTH, Verb.STARTTLS
 _BDAT, _END_OF_DATA = Verb.BDAT, Verb.END_OF_DATA
-_ALONE: Final = frozenset({_AUTH, _STARTTLS})
+_XCLIENT, _BURL = Verb.XCLIENT, Verb.BURL
+# Those that need more than their turn. The end of data is one, for BURL may be the last piece.
+_CHECKED: Final = frozenset({_AUTH, _STARTTLS, _XCLIENT, _BURL, _END_OF_DATA})
 
 
 class Caller:
@@ -100,6 +105,7 @@ class Caller:
         """How many MAIL commands were sent."""
         self.rcpt_domains: frozenset[str] = frozenset()
         """The domains of recipients so far, where the server limits their number."""
+        self._has_burl = False
         self.can_pipeline = False
         """The last EHLO reply offered PIPELINING."""
         self.capabilities = _NOTHING_OFFERED
@@ -142,22 +148,28 @@ class Caller:
         if self._in_flight:
             self._check_group(verb)
         line = render_command(command, self.writable)
-        if verb in _ALONE:
-            self._check_alone(verb, line)
+        if verb in _CHECKED:
+            self._check(command, line)
         elif verb is _MAIL:
             self._terms = command.parameters  # type: ignore[union-attr]
             self._chunks = None
             self._chunked = 0
             self.mails += 1
+            self._has_burl = False
         elif verb is _DATA and self._terms.get(Body) is Body.BINARY_MIME:
             # [RFC3030-3c]
             raise LocalProtocolError("a message that is no text is sent in chunks")
-        if not line.isascii() and self._terms.get(SmtpUtf8) is None:
+        if not line.isascii() and not self._says_utf8(command):
             # [RFC6531-3.2b]
             raise LocalProtocolError("an address that is not ASCII needs SMTPUTF8")
         if self._trace is not None:
             trace_command(self._trace, line[:-2])
         self._queue(command, line, AGREED[state][verb])
+
+    def _says_utf8(self, command: Command) -> bool:
+        if isinstance(command, Vrfy | Expn):
+            return command.utf8
+        return self._terms.get(SmtpUtf8) is not None
 
     def _queue(self, command: Command, octets: bytes, after: State) -> None:
         in_flight = self._in_flight
@@ -179,22 +191,50 @@ class Caller:
         # [RFC2920-3.1a] only what the current EHLO reply offers.
         if not self.can_pipeline:
             raise LocalProtocolError("a reply is outstanding and the server does not offer PIPELINING")
-        if self._in_flight[-1].verb not in _MAY_BE_FOLLOWED:
+        last = self._in_flight[-1]
+        # [RFC4468-3.2d] a message with a URL in it is waited for.
+        if last.verb not in _MAY_BE_FOLLOWED or (self._has_burl and last.verb is _END_OF_DATA):
             raise LocalProtocolError(f"{verb.value} may not follow a command that ends a group")
 
-    def _check_alone(self, verb: Verb, line: bytes) -> None:
+    def _check(self, command: Command, line: bytes) -> None:
+        verb = command.verb
+        if isinstance(command, Burl):
+            self._check_burl(command)
+            return
         if verb is _STARTTLS:
             # [RFC3207-4.2g]
             if self.tls is not None or STARTTLS.keyword not in self.capabilities:
                 raise LocalProtocolError("TLS is active already, or the server does not offer STARTTLS")
             return
-        if self.authenticated:
+        if verb is _AUTH and self.authenticated:
             # [RFC4954-4b]
             raise LocalProtocolError("the session is authenticated already")
-        if AUTH.keyword not in self.capabilities:
-            raise LocalProtocolError("the server does not offer AUTH")
+        if verb.value not in self.capabilities:
+            raise LocalProtocolError(f"the server does not offer {verb.value}")
+        if isinstance(command, XClientCommand):
+            from ehlo.extensions import XCLIENT  # noqa: PLC0415 (for those who use it)
+
+            missing = command.attributes.given.difference(self.capabilities.offer(XCLIENT))
+            if missing:
+                raise LocalProtocolError(f"the server takes no {min(missing)} by XCLIENT")
         if len(line) > _COMMAND_LINE:
-            raise LocalProtocolError("the initial response does not fit in a command line")
+            raise LocalProtocolError("the arguments do not fit in a command line")
+
+    def _check_burl(self, command: Burl) -> None:
+        from ehlo.extensions import BURL  # noqa: PLC0415 (for those who use it)
+
+        if self._expected_state is _BODY:
+            raise LocalProtocolError("a message after DATA ends with end_body")
+        offered = self.capabilities.offer(BURL)
+        if offered is None:
+            raise LocalProtocolError("the server does not offer BURL")
+        # [RFC4468-3.1a] one that names no source may do so before AUTH only.
+        if (offered.imap or offered.servers) and not offered.cover(command.url):
+            raise LocalProtocolError("the server does not fetch content from there")
+        if self._chunks is not None and self._chunks.holds:
+            raise LocalProtocolError("the last chunk ended with a CR, which may be half of a line end")
+        self._chunks = None
+        self._has_burl = True
 
     def auth_respond(self, data: bytes) -> None:
         """Answer the last AuthChallenge; no octets are an empty line."""

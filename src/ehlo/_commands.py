@@ -8,16 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo._value import Value
-from ehlo.extensions import NO_PARAMETERS, Extension, Param, Parameters, by_type, render_parameters
+from ehlo.extensions import (
+    NO_PARAMETERS,
+    Extension,
+    Param,
+    Parameters,
+    SmtpUtf8,
+    by_type,
+    render_parameters,
+)
 from ehlo.wire import abnf, base64
 from ehlo.wire.address import AddressError, ForwardPath, Mailbox, ReversePath, check_domain, render_path
 from ehlo.wire.command import render
+
+if TYPE_CHECKING:
+    from ehlo.extensions import XClient
 
 
 class Verb(Enum):
@@ -40,6 +51,10 @@ class Verb(Enum):
     DATA = "DATA"
     BDAT = "BDAT"
     """A chunk that is not the last."""
+    BURL = "BURL"
+    """Content for the server to fetch (RFC 4468), and not the last of the message."""
+    XCLIENT = "XCLIENT"
+    """For whom the client speaks (Postfix)."""
     RSET = "RSET"
     NOOP = "NOOP"
     VRFY = "VRFY"
@@ -122,6 +137,28 @@ class Bdat(Value):
 
 
 @attrs.frozen(repr=False, eq=False)
+class Burl(Value):
+    """The next piece of the message is what the server finds at this URL [RFC4468-3.2a]."""
+
+    url: str = attrs.field(repr=lambda _: "***")
+    """Whoever knows it may read the content."""
+    last: bool = False
+
+    @property
+    def verb(self) -> Verb:
+        """As of `Bdat`: the last piece ends the data."""
+        return Verb.END_OF_DATA if self.last else Verb.BURL
+
+
+@attrs.frozen(repr=False, eq=False)
+class XClientCommand(Value):
+    """XCLIENT (Postfix): for whom the client speaks from here on. EHLO comes next."""
+
+    verb: ClassVar[Verb] = Verb.XCLIENT
+    attributes: XClient
+
+
+@attrs.frozen(repr=False, eq=False)
 class EndOfData(Value):
     verb: ClassVar[Verb] = Verb.END_OF_DATA
 
@@ -138,14 +175,20 @@ class Noop(Value):
 
 @attrs.frozen(repr=False, eq=False)
 class Vrfy(Value):
+    """VRFY; with `utf8` the reply may have text that is not ASCII [RFC6531-3.1e]."""
+
     verb: ClassVar[Verb] = Verb.VRFY
     text: str
+    utf8: bool = False
 
 
 @attrs.frozen(repr=False, eq=False)
 class Expn(Value):
+    """EXPN; `utf8` as in `Vrfy`."""
+
     verb: ClassVar[Verb] = Verb.EXPN
     text: str
+    utf8: bool = False
 
 
 @attrs.frozen(repr=False, eq=False)
@@ -169,6 +212,8 @@ Command: TypeAlias = (
     | Rcpt
     | Data
     | Bdat
+    | Burl
+    | XClientCommand
     | EndOfData
     | Rset
     | Noop
@@ -250,16 +295,29 @@ def _write_auth(command: Auth, _: Writable) -> bytes:
     return render(*words)
 
 
-def _write_text(command: Vrfy | Expn, _: Writable) -> bytes:
-    return render(command.verb.value, command.text)
+def _write_text(command: Vrfy | Expn, writable: Writable) -> bytes:
+    words = [command.verb.value, command.text]
+    if command.utf8:
+        if SmtpUtf8 not in writable.mail:
+            raise LocalProtocolError("the server does not offer SMTPUTF8")
+        words.append("SMTPUTF8")
+    return render(*words)
 
 
 def _write_help(command: Help, _: Writable) -> bytes:
     return render("HELP", command.topic) if command.topic else b"HELP\r\n"
 
 
-def _write_data(_: EndOfData | Bdat, __: Writable) -> bytes:
-    raise LocalProtocolError("message octets are sent by send_body and end_body, or by send_chunk")
+def _write_data(command: EndOfData | Bdat | Burl, _: Writable) -> bytes:
+    if not isinstance(command, Burl):
+        raise LocalProtocolError("message octets are sent by send_body and end_body, or by send_chunk")
+    if not abnf.ABSOLUTE_URI.match(command.url):
+        raise LocalProtocolError("not a URL")
+    return render("BURL", command.url, *(["LAST"] if command.last else []))
+
+
+def _write_xclient(command: XClientCommand, _: Writable) -> bytes:
+    return render("XCLIENT", command.attributes.render())
 
 
 def _fixed(verb: Verb) -> Callable[[Any, Writable], bytes]:
@@ -279,6 +337,8 @@ _WRITERS: Final[dict[Verb, Callable[[Any, Writable], bytes]]] = {
     Verb.EXPN: _write_text,
     Verb.HELP: _write_help,
     Verb.BDAT: _write_data,
+    Verb.BURL: _write_data,
     Verb.END_OF_DATA: _write_data,
+    Verb.XCLIENT: _write_xclient,
     **{verb: _fixed(verb) for verb in (Verb.STARTTLS, Verb.DATA, Verb.RSET, Verb.NOOP, Verb.QUIT)},
 }

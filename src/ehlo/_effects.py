@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ehlo._commands import Verb
 from ehlo._events import BodyStarted, HelloReceived, MailReceived, MessageReceived, RcptReceived
 from ehlo._patience import Patience
 from ehlo._server_config import NOTHING_OFFERED, Offer, ServerConfig
 from ehlo._transaction import Transaction
-from ehlo.sasl import ServerContext
 from ehlo.wire.dot import DotDecoder
+
+if TYPE_CHECKING:
+    from ehlo.extensions import XClient
 
 
 class Changeable(Protocol):
@@ -23,16 +25,21 @@ class Changeable(Protocol):
     offered: Offer
     transaction: Transaction
     patience: Patience
+    may_xclient: bool
+    xclient: XClient | None
 
     @property
-    def context(self) -> ServerContext: ...
+    def on_offer(self) -> Offer: ...
 
 
 def _said_hello(conn: Changeable, event: HelloReceived) -> None:
     conn.client_name = event.name
     conn.extended = event.extended
     # [RFC5321-4.1.1.1f] HELO enables no extension; others come with TLS, or go.
-    conn.offered = conn.config.offer(conn.context) if event.extended else NOTHING_OFFERED
+    conn.offered = conn.on_offer if event.extended else NOTHING_OFFERED
+    if conn.xclient is not None:
+        # From here on the client may speak for itself, and nobody trusts it.
+        conn.may_xclient = False
 
 
 def _began(conn: Changeable, event: MailReceived) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -14,6 +14,9 @@ from ehlo.extensions import NO_PARAMETERS, Capabilities, Parameters
 from ehlo.sasl import Identity, Need
 from ehlo.wire.address import ForwardPath, ReversePath
 from ehlo.wire.reply import Reply
+
+if TYPE_CHECKING:
+    from ehlo.extensions import XClient
 
 
 class Pause(Enum):
@@ -190,6 +193,15 @@ class HelloReceived(Value):
 
 
 @attrs.frozen(repr=False, eq=False)
+class XClientReceived(Value):
+    """(decide) A trusted peer said for whom it speaks, and the connection knows it already; the reply is the
+    greeting once more."""
+
+    attributes: XClient
+    """Those of this command."""
+
+
+@attrs.frozen(repr=False, eq=False)
 class TlsRequested(Value):
     """(decide) STARTTLS. After `accept`: send what is queued, do the handshake, `start_tls_done`."""
 
@@ -248,6 +260,15 @@ class BodyChunk(Value):
 
 
 @attrs.frozen(repr=False, eq=False)
+class BurlReceived(Value):
+    """(`burl_answer`, reject) The next octets of the message are those at this URL (RFC 4468); `accept`
+    refuses, too: nothing is there [RFC4468-3.2c]."""
+
+    url: str = attrs.field(repr=lambda _: "***")
+    """Whoever knows it may read the content."""
+
+
+@attrs.frozen(repr=False, eq=False)
 class MessageReceived(Value):
     """(decide) The message is complete; make it durable before `accept` [RFC5321-2.1a]."""
 
@@ -268,6 +289,8 @@ class VrfyReceived(Value):
     """(decide) `accept` is 252: nothing is verified [RFC5321-3.5.3a]."""
 
     text: str
+    utf8: bool = False
+    """The client takes a reply that is not ASCII; for others one becomes 252 or 550 [RFC6531-3.7.4.2a]."""
 
 
 @attrs.frozen(repr=False, eq=False)
@@ -275,6 +298,8 @@ class ExpnReceived(Value):
     """(decide) `accept` needs a reply of the caller's own; the default is a refusal."""
 
     text: str
+    utf8: bool = False
+    """As in `VrfyReceived`."""
 
 
 @attrs.frozen(repr=False, eq=False)
@@ -313,6 +338,7 @@ ClientEvent: TypeAlias = (
 ServerEvent: TypeAlias = (
     ConnectionOpened
     | HelloReceived
+    | XClientReceived
     | TlsRequested
     | AuthNeed
     | Authenticated
@@ -321,6 +347,7 @@ ServerEvent: TypeAlias = (
     | RcptReceived
     | BodyStarted
     | BodyChunk
+    | BurlReceived
     | MessageReceived
     | TransactionReset
     | VrfyReceived

@@ -23,12 +23,14 @@ from ehlo._events import (
     TLSInfo,
     TlsRequested,
     VrfyReceived,
+    XClientReceived,
 )
 from ehlo._patience import Patience
 from ehlo._server_config import Offer, ServerConfig
 from ehlo._transaction import Transaction
 from ehlo.extensions import (
     NO_PARAMETERS,
+    SMTPUTF8,
     AuthParam,
     Param,
     Parameters,
@@ -38,7 +40,7 @@ from ehlo.extensions import (
     parse_parameters,
 )
 from ehlo.policy import check_mail, check_rcpt
-from ehlo.sasl import Identity, ServerContext, proved
+from ehlo.sasl import Identity, proved
 from ehlo.wire import address
 from ehlo.wire.command import ParameterError
 from ehlo.wire.reply import Reply
@@ -59,7 +61,7 @@ class Facts(Protocol):
     patience: Patience
 
     @property
-    def context(self) -> ServerContext: ...
+    def on_offer(self) -> Offer: ...
 
 
 Ask: TypeAlias = tuple[ServerEvent, Reply]
@@ -74,7 +76,7 @@ def _hello(facts: Facts, argument: bytes, *, extended: bool) -> Intake:
     config = facts.config
     if not _CLIENT_NAME.match(name) and (name or not config.policy.hello_without_name):
         return replies.BAD_HELLO
-    reply = config.offer(facts.context).reply if extended else config.helo_reply
+    reply = facts.on_offer.reply if extended else config.helo_reply
     return HelloReceived(name.decode("ascii"), extended), reply
 
 
@@ -198,15 +200,36 @@ def _noop(_: Facts, __: bytes) -> Intake:
     return replies.NOOP_OK
 
 
-def _vrfy(_: Facts, argument: bytes) -> Intake:
+def _vrfy(facts: Facts, argument: bytes) -> Intake:
     if not argument:
         return replies.SYNTAX_ERROR
-    return VrfyReceived(argument.decode("utf-8", "replace")), replies.VRFY_UNVERIFIED
+    return VrfyReceived(*_name(facts, argument)), replies.VRFY_UNVERIFIED
 
 
-def _expn(_: Facts, argument: bytes) -> Intake:
+def _expn(facts: Facts, argument: bytes) -> Intake:
     # [RFC5321-3.5.2b] not listed in EHLO, so not implemented unless the application says otherwise.
-    return ExpnReceived(argument.decode("utf-8", "replace")), replies.NOT_IMPLEMENTED
+    return ExpnReceived(*_name(facts, argument)), replies.NOT_IMPLEMENTED
+
+
+def _name(facts: Facts, argument: bytes) -> tuple[str, bool]:
+    """What is asked about, and whether the reply may be in UTF-8 [RFC6531-3.1e]."""
+    text = argument.decode("utf-8", "replace")
+    name, _, word = text.rstrip(" ").rpartition(" ")
+    if name and word.upper() == SMTPUTF8.keyword and SMTPUTF8.keyword in facts.offered.mail:
+        return name.rstrip(" "), True
+    return text, False
+
+
+def _xclient(facts: Facts, argument: bytes) -> Intake:
+    from ehlo.extensions import XClient  # noqa: PLC0415 (for those who trust somebody)
+
+    try:
+        said = XClient.parse(argument.decode("ascii"))
+    except ValueError:
+        return replies.bad_parameter("5.5.4")
+    if not said.given <= facts.config.xclient:
+        return replies.bad_parameter("5.5.4")
+    return XClientReceived(said), facts.config.greeting_reply
 
 
 def _help(_: Facts, argument: bytes) -> Intake:
@@ -232,9 +255,10 @@ INTAKE: Final[dict[Verb, Callable[[Facts, bytes], Intake]]] = {
     Verb.VRFY: _vrfy,
     Verb.EXPN: _expn,
     Verb.HELP: _help,
+    Verb.XCLIENT: _xclient,
     Verb.QUIT: _quit,
 }
-"""Every command but AUTH, which is a dialogue of its own."""
+"""Every command but AUTH, which is a dialogue of its own, and those that bring octets of a message."""
 
 
 # A member of an enum bound to a name costs a third of one looked up in its class.

@@ -21,9 +21,10 @@ _BEFORE_TLS: Final = frozenset(
 _NEED_AUTH: Final = frozenset({Verb.MAIL, Verb.VRFY, Verb.EXPN})
 
 # [RFC4409-7c] [RFC5321-F.6a] known, and never to be had on a submission service.
-# BDAT is one of them where CHUNKING is not offered.
+# BDAT and BURL are two of them where they are not offered.
 _UNIMPLEMENTED: Final = frozenset({b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML", b"BURL", b"BDAT"})
 
+_CHUNKS: Final = frozenset({Verb.BDAT, Verb.BURL})
 _MORE_OF_BODY: Final = frozenset({State.CHUNK, State.VOID})
 
 
@@ -54,20 +55,25 @@ def out_of_order(facts: Facts, verb: Verb) -> Reply | None:
     state, policy = facts.state, facts.config.policy
     if state is State.REFUSED and verb is not Verb.QUIT:
         return _only_quit(facts)
-    if policy.require_tls and facts.tls is None and state is not State.HELLO and verb not in _BEFORE_TLS:
+    lacks_tls = policy.require_tls and facts.tls is None
+    # Before EHLO what is told is that EHLO is due; XCLIENT needs none.
+    if lacks_tls and verb not in _BEFORE_TLS and (state is not State.HELLO or verb is Verb.XCLIENT):
         return replies.TLS_REQUIRED
     # [RFC4954-4b] a second AUTH is out of sequence, too.
     if verb not in ALLOWED[state] or (verb is Verb.AUTH and facts.identity is not facts.asserted):
         return _bad_sequence(facts, verb)
-    if policy.require_auth and verb in _NEED_AUTH and not proved(facts.identity):
+    if not proved(facts.identity) and (verb is Verb.BURL or (policy.require_auth and verb in _NEED_AUTH)):
+        # [RFC4468-3.1b] what is fetched is fetched for somebody, whoever may send.
         return policy.authentication_required
     return None
 
 
 def unknown_command(facts: Facts, word: bytes) -> Reply:
-    """The reply to a word that is no verb of ours."""
+    """The reply to a word that is no verb of ours, or none for this client."""
     if facts.state is State.REFUSED:
         return _only_quit(facts)
+    if facts.config.verbs.get(word) is Verb.XCLIENT:
+        return replies.XCLIENT_REFUSED
     return replies.NOT_IMPLEMENTED if word in _UNIMPLEMENTED else replies.NOT_A_COMMAND
 
 
@@ -94,10 +100,10 @@ def _bad_sequence(facts: Facts, verb: Verb) -> Reply:
         return replies.NO_VALID_RECIPIENTS if tried else replies.NEED_RCPT
     if state in _MORE_OF_BODY:
         return _after_chunk(state, verb)
-    if verb is Verb.BDAT and state is State.MAIL:
-        # [RFC3030-2l]
+    if verb in _CHUNKS and state is State.MAIL:
+        # [RFC3030-2l] [RFC4468-3.2b]
         return replies.NEED_RCPT
-    if verb in (Verb.RCPT, Verb.DATA, Verb.BDAT):
+    if verb in _CHUNKS or verb in (Verb.RCPT, Verb.DATA):
         return replies.NEED_MAIL
     return replies.BAD_SEQUENCE
 

@@ -12,7 +12,8 @@ from ehlo._state import State
 from ehlo.wire.reply import Reply
 
 IDLE: Final = frozenset(
-    {Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.MAIL}
+    {Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.XCLIENT}
+    | {Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.MAIL}
 )
 """Verbs that may be repeated for ever without a message coming of it."""
 # Bound once: there is a wait for each command.

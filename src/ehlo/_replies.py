@@ -24,6 +24,11 @@ TLS_READY: Final = Reply(220, "Ready to start TLS", "2.0.0")
 AUTH_OK: Final = Reply(235, "Authentication succeeded", "2.7.0")
 DATA_GO: Final = Reply(354, "End data with <CR><LF>.<CR><LF>")
 VRFY_UNVERIFIED: Final = Reply(252, "Cannot verify, will attempt delivery", "2.5.0")
+# [RFC6531-3.7.4.2a]
+NAME_NEEDS_UTF8: Final = Reply(252, "The reply needs SMTPUTF8", "2.6.8")
+REFUSAL_NEEDS_UTF8: Final = Reply(550, "The reply needs SMTPUTF8", "5.6.8")
+# [RFC6531-3.7.4.1a]
+RCPT_REFUSED: Final = Reply(550, "Mailbox unavailable", "5.6.8")
 HELP_TEXT: Final = Reply(214, "See RFC 6409 and RFC 5321", "2.0.0")
 
 # ---- order, syntax, limits ----
@@ -48,6 +53,7 @@ TOO_BIG: Final = Reply(552, "Message size exceeds limit", "5.3.4")
 BAD_CHUNK_WORD: Final = Reply(501, "Syntax: BDAT size [LAST]", "5.5.4")
 USE_BDAT: Final = Reply(503, "Use BDAT", "5.5.1")
 CHUNK_FAILED: Final = Reply(503, "A chunk failed, send RSET", "5.5.1")
+BAD_BURL: Final = Reply(501, "Syntax: BURL url [LAST]", "5.5.4")
 BAD_CHUNK: Final = Reply(421, "Bad chunk size, closing connection", "4.7.0")
 BARE_NEWLINE: Final = Reply(421, "Bare newline, closing connection", "4.7.0")
 TOO_MANY_ERRORS: Final = Reply(421, "Too many errors", "4.7.0")
@@ -72,9 +78,17 @@ AUTH_TEMPORARY: Final = Reply(454, "Temporary authentication failure", "4.7.0")
 AUTH_LINE_TOO_LONG: Final = Reply(500, "Authentication line too long", "5.5.6")
 AUTH_TOO_MANY: Final = Reply(421, "Too many authentication failures", "4.7.0")
 
+# ---- content elsewhere, clients of others ----
+BURL_UNAVAILABLE: Final = Reply(554, "Content not available", "5.6.6")
+BURL_UNTRUSTED: Final = Reply(554, "URL resolution requires trust relationship", "5.7.14")
+BURL_NOT_YOURS: Final = Reply(554, "URL is for another user", "5.7.0")
+XCLIENT_REFUSED: Final = Reply(550, "Not authorized to use XCLIENT", "5.7.0")
+
 # ---- the application ----
 LOCAL_ERROR: Final = Reply(451, "Local error in processing", "4.3.0")
 
+WITH_MAILBOX: Final = frozenset({251, 551})
+"""To RCPT: the text tells another address."""
 # [RFC2034-4a] no enhanced code on the greeting and on EHLO or HELO.
 _NO_ENHANCED: Final = frozenset({Verb.CONNECT, Verb.EHLO, Verb.HELO, Verb.LHLO})
 
@@ -94,10 +108,24 @@ def chunk_taken(size: int) -> Reply:
     return Reply(250, f"{size} octets received", "2.0.0")
 
 
+def without_mailbox(verb: Verb, reply: Reply) -> Reply:
+    """What is said where a mailbox cannot be shown, for it is not ASCII."""
+    if verb is Verb.RCPT:
+        # [RFC6531-3.7.4.1a]
+        return {251: RCPT_OK, 551: RCPT_REFUSED}.get(reply.code, reply)
+    if reply.is_transient:
+        return reply
+    # [RFC6531-3.7.4.2a]
+    return NAME_NEEDS_UTF8 if reply.is_success else REFUSAL_NEEDS_UTF8
+
+
 def with_enhanced(verb: Verb, reply: Reply) -> Reply:
     """The reply with the enhanced code that it must have, or without the one it must not have."""
     if verb in _NO_ENHANCED and reply.code != CLOSING:
         return reply if reply.enhanced is None else attrs.evolve(reply, enhanced=None)
+    if verb is Verb.XCLIENT and reply.code < 400:
+        # It is the greeting once more.
+        return reply
     if reply.enhanced is None and reply.reply_class is not ReplyClass.INTERMEDIATE:
         return attrs.evolve(reply, enhanced=f"{reply.code // 100}.0.0")
     return reply

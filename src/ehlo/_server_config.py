@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
@@ -27,12 +27,17 @@ from ehlo.sasl import NO_CONTEXT, ServerContext, ServerMechanisms
 from ehlo.wire.address import AddressError, check_domain
 from ehlo.wire.reply import Reply, checked_text
 
-_Means: TypeAlias = tuple[bool, frozenset[str], bool]
-"""TLS, the types of channel bindings, a client certificate: what an offer depends on."""
+if TYPE_CHECKING:
+    from ehlo.extensions import BurlSources
+
+_Means: TypeAlias = tuple[bool, frozenset[str], bool, bool, bool]
+"""TLS, the types of channel bindings, a client certificate, whether it is known who the client is, and
+whether it may use XCLIENT: what an offer depends on."""
 _NO_MECHANISMS: Final[ServerMechanisms] = MappingProxyType({})
 # [RFC5321-4.5.3.1.4a] never less than this, CRLF included.
 _COMMAND_LINE: Final = 512
 _VERBS: Final = tuple(verb for verb in Verb if verb.value.isupper())
+_TO_THE_TRUSTED: Final = OfferFacts(authenticated=True, xclient=True)
 _LMTP_NEEDS: Final = frozenset({PIPELINING.keyword, ENHANCED_STATUS_CODES.keyword})
 
 
@@ -83,6 +88,10 @@ class ServerConfig:
     """What is a command here."""
     chunking: bool = attrs.field(init=False, repr=False, eq=False)
     """BDAT is taken."""
+    burl: BurlSources | None = attrs.field(init=False, repr=False, eq=False)
+    """Where BURL may point to; None: it is not taken."""
+    xclient: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
+    """The attributes of XCLIENT that are taken of those who are trusted; none: it is no command."""
     command_limit: int = attrs.field(init=False, repr=False, eq=False)
     """Octets of a command line that is not AUTH, CRLF included."""
     line_limit: int = attrs.field(init=False, repr=False, eq=False)
@@ -104,13 +113,19 @@ class ServerConfig:
         if self.lmtp and not keywords.issuperset(_LMTP_NEEDS):
             # [RFC2033-5a]
             raise LocalProtocolError("LMTP needs PIPELINING and ENHANCEDSTATUSCODES")
-        hellos = {Verb.LHLO} if not self.lmtp else {Verb.EHLO, Verb.HELO}
+        sources, attributes = _reading(extensions, "BURL"), _reading(extensions, "XCLIENT")
+        absent = {Verb.LHLO} if not self.lmtp else {Verb.EHLO, Verb.HELO}
+        absent |= {
+            verb for verb, there in ((Verb.BURL, sources), (Verb.XCLIENT, attributes)) if there is None
+        }
         mail = sum(extension.mail_octets for extension in extensions)
         rcpt = sum(extension.rcpt_octets for extension in extensions)
         command = max(self.limits.command_line, _COMMAND_LINE + max(mail, rcpt))
         derived = {
-            "verbs": {verb.value.encode(): verb for verb in _VERBS if verb not in hellos},
+            "verbs": {verb.value.encode(): verb for verb in _VERBS if verb not in absent},
             "chunking": CHUNKING.keyword in keywords,
+            "burl": sources,
+            "xclient": frozenset(attributes or ()),
             "command_limit": command,
             "line_limit": max(command, self.limits.auth_line) if self.mechanisms else command,
             "greeting_reply": Reply(220, f"{self.hostname} {self.greeting}"),
@@ -122,9 +137,10 @@ class ServerConfig:
         # A mechanism that cannot be made is a fault of the set-up, not of the first session.
         self.offer(NO_CONTEXT)
 
-    def offer(self, context: ServerContext) -> Offer:
+    def offer(self, context: ServerContext, *, authenticated: bool = False, xclient: bool = False) -> Offer:
         """The same for every connection with the same means."""
-        means = (context.tls, frozenset(context.channel_bindings), context.certified)
+        bindings = frozenset(context.channel_bindings)
+        means = (context.tls, bindings, context.certified, authenticated, xclient)
         found = self._offers.get(means)
         if found is None:
             cleartext = context.tls or self.policy.allow_cleartext_auth
@@ -132,17 +148,20 @@ class ServerConfig:
             names = tuple(
                 name for name, one in made.items() if one.usable() and (cleartext or not one.cleartext)
             )
-            found = self._offers[means] = self._offer(context.tls, names)
+            facts = OfferFacts(
+                tls_active=context.tls,
+                tls_available=self.tls_available,
+                message_size=self.limits.message_size,
+                mechanisms=names,
+                authenticated=authenticated,
+                xclient=xclient,
+            )
+            found = self._offers[means] = self._offer(facts)
         return found
 
-    def _offer(self, tls: bool, mechanisms: tuple[str, ...]) -> Offer:
+    def _offer(self, facts: OfferFacts) -> Offer:
         """The lines of the EHLO reply are the host name and one for each extension on offer."""
-        facts = OfferFacts(
-            tls_active=tls,
-            tls_available=self.tls_available,
-            message_size=self.limits.message_size,
-            mechanisms=mechanisms,
-        )
+        mechanisms = facts.mechanisms
         lines = [self.hostname]
         on: list[Extension] = []
         for extension in self.extensions:
@@ -159,3 +178,12 @@ class ServerConfig:
             parameter_specs(param for extension in on for param in extension.rcpt),
             by_type(param for extension in on for param in extension.mail if param.unproved is not None),
         )
+
+
+def _reading(extensions: tuple[Extension, ...], keyword: str) -> Any:
+    """What a client that is trusted in all reads in the offer of this extension; None: there is none."""
+    for extension in extensions:
+        if extension.keyword == keyword:
+            words = extension.offer(_TO_THE_TRUSTED)
+            return None if words is None else extension.parse_offer(words)
+    return None

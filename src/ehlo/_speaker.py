@@ -23,6 +23,7 @@ class Speaker:
     __slots__ = (
         "_buffer",
         "_events",
+        "_in_utf8",
         "_out",
         "_state",
         "_trace",
@@ -40,6 +41,8 @@ class Speaker:
         self._out: list[bytes] = []
         # What `next_event` gives next; None for nothing.
         self._events: list[ServerEvent] | None = None
+        # The reply that is said may be in UTF-8; all others are in ASCII.
+        self._in_utf8 = False
         self._state = _GREETING
         self._undecided: ServerEvent | None = None
         # The wait that goes on; None when something was completed, and a new one begins.
@@ -105,7 +108,7 @@ class Speaker:
         self._send(verb, self.patience.refused(reply))
 
     def _say(self, reply: Reply) -> None:
-        octets = reply.render()
+        octets = reply.render(utf8=True) if self._in_utf8 else reply.render()
         self._out.append(octets)
         if self._trace is not None:
             trace_reply(self._trace, octets)

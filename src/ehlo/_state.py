@@ -27,7 +27,8 @@ class State(Enum):
     GREETING = "greeting"
     """Connected; the server has not greeted."""
     REFUSED = "refused"
-    """Greeted with a 5yz or 4yz, or TLS judged too weak: only QUIT is left [RFC5321-3.1b]."""
+    """Greeted with a 5yz or 4yz, XCLIENT refused, or TLS judged too weak: only QUIT is left
+    [RFC5321-3.1b]."""
     HELLO = "hello"
     """Greeted, or TLS has just begun: EHLO or HELO is due."""
     READY = "ready"
@@ -42,7 +43,7 @@ class State(Enum):
     BODY = "body"
     """After 354: octets are message data up to CRLF.CRLF."""
     CHUNK = "chunk"
-    """A chunk was taken, and it was not the last."""
+    """A chunk was taken or fetched, and it was not the last."""
     VOID = "void"
     """A chunk failed: what the transaction holds is anybody's guess, and RSET is due [RFC3030-2i]."""
     CLOSED = "closed"
@@ -65,17 +66,18 @@ _ALWAYS = frozenset(
 ALLOWED: Final[Mapping[State, frozenset[Verb]]] = {
     State.GREETING: frozenset({Verb.CONNECT}),
     State.REFUSED: frozenset({Verb.QUIT}),
-    # [RFC5321-4.1.4f] NOOP, HELP, EXPN, VRFY and RSET need no EHLO.
-    State.HELLO: _ALWAYS,
-    State.READY: _ALWAYS | {Verb.STARTTLS, Verb.AUTH, Verb.MAIL},
+    # [RFC5321-4.1.4f] NOOP, HELP, EXPN, VRFY and RSET need no EHLO. XCLIENT may come in several pieces, one
+    # behind the other (XCLIENT_README of Postfix).
+    State.HELLO: _ALWAYS | {Verb.XCLIENT},
+    State.READY: _ALWAYS | {Verb.STARTTLS, Verb.AUTH, Verb.MAIL, Verb.XCLIENT},
     State.AUTH: frozenset({Verb.AUTH}),
     State.TLS: frozenset({Verb.HANDSHAKE}),
     # [RFC4954-4c] no AUTH and no STARTTLS inside a transaction; [RFC5321-4.1.4g] no MAIL.
     State.MAIL: _ALWAYS | {Verb.RCPT},
-    State.RCPT: _ALWAYS | {Verb.RCPT, Verb.DATA, Verb.BDAT, Verb.END_OF_DATA},
+    State.RCPT: _ALWAYS | {Verb.RCPT, Verb.DATA, Verb.BDAT, Verb.BURL, Verb.END_OF_DATA},
     State.BODY: frozenset({Verb.END_OF_DATA}),
     # [RFC3030-2k] no DATA, and nothing else that would change the transaction.
-    State.CHUNK: _ALWAYS | {Verb.BDAT, Verb.END_OF_DATA},
+    State.CHUNK: _ALWAYS | {Verb.BDAT, Verb.BURL, Verb.END_OF_DATA},
     State.VOID: _ALWAYS,
     State.CLOSED: frozenset(),
 }
@@ -100,9 +102,18 @@ _IN_SESSION: Final = _ANYWHERE | {
 # [RFC5321-4.1.1.4d] success or not, the transaction is over and MAIL may follow.
 _ENDED: Final = {(Verb.END_OF_DATA, reply_class): State.READY for reply_class in (_OK, _LATER, _NEVER)}
 _CHUNKS: Final = _ENDED | {
-    (Verb.BDAT, _OK): State.CHUNK,
-    (Verb.BDAT, _LATER): State.VOID,
-    (Verb.BDAT, _NEVER): State.VOID,
+    (verb, reply_class): after
+    # [RFC4468-3.2c] what cannot be fetched leaves as little of a message as a chunk that failed.
+    for verb in (Verb.BDAT, Verb.BURL)
+    for reply_class, after in ((_OK, State.CHUNK), (_LATER, State.VOID), (_NEVER, State.VOID))
+}
+
+# As after the greeting (XCLIENT_README of Postfix). And whoever may not speak for somebody must not go on in
+# his own name with commands that are on their way.
+_SPOKEN_FOR: Final = {
+    (Verb.XCLIENT, _OK): State.HELLO,
+    (Verb.XCLIENT, _LATER): State.REFUSED,
+    (Verb.XCLIENT, _NEVER): State.REFUSED,
 }
 
 TRANSITIONS: Final[Mapping[State, Mapping[tuple[Verb, ReplyClass], State]]] = {
@@ -112,8 +123,9 @@ TRANSITIONS: Final[Mapping[State, Mapping[tuple[Verb, ReplyClass], State]]] = {
         (Verb.CONNECT, _NEVER): State.REFUSED,
     },
     State.REFUSED: {(Verb.QUIT, _OK): State.CLOSED},
-    State.HELLO: _ANYWHERE,
+    State.HELLO: _ANYWHERE | _SPOKEN_FOR,
     State.READY: _IN_SESSION
+    | _SPOKEN_FOR
     | {
         (Verb.STARTTLS, _OK): State.TLS,
         (Verb.AUTH, _MORE): State.AUTH,

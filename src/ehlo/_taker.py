@@ -1,11 +1,11 @@
-"""The half of a server connection that takes message octets: what follows 354, and chunks.
+"""The half of a server connection that takes message octets: what follows 354, chunks, and what is fetched.
 
 Whatever is wrong, they are read to their true end before it is told, or they would run as commands.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ehlo import _replies as replies
 from ehlo._body import ChunkReader
@@ -15,6 +15,7 @@ from ehlo._events import (
     NEED_DATA,
     BodyChunk,
     BodyStarted,
+    BurlReceived,
     MessageReceived,
     Pause,
     ServerEvent,
@@ -33,15 +34,20 @@ from ehlo.wire.chunk import Chunk, parse_chunk
 from ehlo.wire.reply import Reply
 from ehlo.wire.text import Content
 
-_BODY, _CLOSED = State.BODY, State.CLOSED
+if TYPE_CHECKING:
+    from ehlo.extensions import XClient
+
+_BODY, _VOID, _CLOSED = State.BODY, State.VOID, State.CLOSED
+_TAKES_CHUNKS: Final = frozenset({State.RCPT, State.CHUNK})
 _PIECE: Final = 65536  # What stands behind a body in a large feed is not copied whole each time.
-_BDAT, _END_OF_DATA = Verb.BDAT, Verb.END_OF_DATA
+_BDAT, _BURL, _END_OF_DATA = Verb.BDAT, Verb.BURL, Verb.END_OF_DATA
 
 
 class Taker(Speaker):
     """The facts of a session, and the body of its transaction."""
 
     __slots__ = (
+        "_burl",
         "_chunk",
         "_default",
         "_eof",
@@ -50,19 +56,29 @@ class Taker(Speaker):
         "client_name",
         "extended",
         "identity",
+        "may_xclient",
         "offered",
         "tls",
         "tls_refused",
         "transaction",
+        "xclient",
     )
 
-    def __init__(self, config: ServerConfig, identity: Identity | None, trace: Trace | None) -> None:
+    def __init__(
+        self, config: ServerConfig, identity: Identity | None, trace: Trace | None, xclient: bool
+    ) -> None:
         super().__init__(config, trace)
+        self.may_xclient = xclient
+        """The client is trusted to say for whom it speaks, and did not say EHLO for somebody yet."""
+        self.xclient: XClient | None = None
+        """What a trusted peer said of the client that it speaks for."""
         self._verb = Verb.CONNECT
         self._default = replies.NOOP_OK
         self._eof = False
         # Whose octets come next; None: a command.
         self._chunk: ChunkReader | None = None
+        # What is to be fetched, and whether it is the last of the message.
+        self._burl = "", False
         self.asserted: Identity | None = identity
         self.identity: Identity | None = identity
         """Who is authenticated, or None."""
@@ -85,6 +101,17 @@ class Taker(Speaker):
         self.identity = self.asserted
         self.client_name = None
         self.extended = False
+        self.offered = NOTHING_OFFERED
+
+    def _speak_for(self, said: XClient) -> None:
+        """It is another client from here on, and has no rights of the one that speaks for it. STARTTLS
+        changes nothing of that: this is known from outside, like an asserted identity."""
+        known = self.xclient = said if self.xclient is None else self.xclient.followed_by(said)
+        login = known.login
+        self.asserted = Identity(login, login, "XCLIENT") if isinstance(login, str) else None
+        self.identity = self.asserted
+        self.client_name = known.helo if isinstance(known.helo, str) else None
+        self.extended = known.proto == "ESMTP"
         self.offered = NOTHING_OFFERED
 
     def _prove(self, identity: Identity) -> None:
@@ -114,6 +141,18 @@ class Taker(Speaker):
         return None
 
     # ---- chunks (RFC 3030) ----
+
+    def _refuse_line(self, line: bytes, refusal: Reply) -> None:
+        """A command that cannot be read. If it is BDAT its octets would run as commands, and the connection
+        ends; what BURL would have brought is missing in the message."""
+        word = line[:4].upper()
+        if word == b"BDAT":
+            self._refuse(Verb.NOOP, replies.BAD_CHUNK)
+        elif word == b"BURL" and self._state in _TAKES_CHUNKS and self.config.burl is not None:
+            self._burl = "", False
+            self._fail_burl(self.patience.refused(refusal))
+        else:
+            self._refuse(Verb.NOOP, refusal)
 
     def _chunk_line(self, argument: bytes) -> ServerEvent | None:
         chunk = parse_chunk(argument)
@@ -161,7 +200,7 @@ class Taker(Speaker):
             self._end_of_chunk(reader)
         return BodyChunk(content) if content else None
 
-    def _end_of_chunk(self, reader: ChunkReader) -> None:
+    def _end_of_chunk(self, reader: ChunkReader, verb: Verb = _BDAT) -> None:
         self._chunk = None
         body, chunk = reader.body, reader.chunk
         if self._trace is not None:
@@ -170,21 +209,95 @@ class Taker(Speaker):
             assert reader.refusal is not None, "octets that nobody takes were refused"
             self._wait = None
             # [RFC3030-2j] those that were on their way when one failed are no fault of the client.
-            count = self.patience.rejected if self._state is State.VOID else self.patience.refused
-            self._send(Verb.NOOP, count(reader.refusal))
+            count = self.patience.rejected if self._state is _VOID else self.patience.refused
+            if reader.refusal is replies.BAD_CHUNK_WORD:
+                # [RFC3030-2i] its octets are missing: what follows must not pass for the whole message.
+                self._send(_BDAT, count(reader.refusal))
+                if self._state is _VOID:
+                    self._emit(TransactionReset())
+            else:
+                self._send(Verb.NOOP, count(reader.refusal))
         elif chunk.last:
             self._end_of_body(body.size, body.refusal)
         elif body.refusal is not None:
             self._wait = None
-            self._send(_BDAT, body.refusal)
+            self._send(verb, body.refusal)
             if self._state is not _CLOSED:
                 self._emit(TransactionReset())
         elif not chunk.size and self.patience.idled():
             self._wait = None
-            self._send(_BDAT, replies.TOO_MANY_COMMANDS)
+            self._send(verb, replies.TOO_MANY_COMMANDS)
         else:
             self._wait = None
-            self._send(_BDAT, replies.chunk_taken(chunk.size))
+            self._send(verb, replies.chunk_taken(chunk.size))
+
+    # ---- content that the application fetches (RFC 4468) ----
+
+    def _burl_line(self, argument: bytes) -> ServerEvent | None:
+        from ehlo.extensions.burl_offer import parse_burl  # noqa: PLC0415 (where it is offered)
+
+        found = parse_burl(argument)
+        self._burl = found or ("", False)
+        refusal = self._burl_refusal(found)
+        if refusal is not None:
+            # [RFC3030-2j] as of chunks.
+            count = self.patience.rejected if self._state is _VOID else self.patience.refused
+            self._fail_burl(count(refusal))
+            return None
+        if self.transaction.body is None:
+            return self._ask(_BURL, BodyStarted(self.transaction.envelope), replies.DATA_GO)
+        return self._ask_burl()
+
+    def _burl_refusal(self, found: tuple[str, bool] | None) -> Reply | None:
+        from ehlo.extensions.burl_offer import submitter  # noqa: PLC0415
+
+        # [RFC5321-4.1.1.1f] HELO enables no extension.
+        if self.client_name is not None and not self.extended:
+            return unknown_command(self, b"BURL")
+        refusal = out_of_order(self, _BURL)
+        if refusal is not None or found is None:
+            return refusal or replies.BAD_BURL
+        url, sources, identity = found[0], self.config.burl, self.identity
+        assert sources is not None, "BURL is offered"
+        assert identity is not None, "it is taken of those who are known"
+        if not sources.cover(url):
+            return replies.BURL_UNTRUSTED
+        # [RFC4468-3.3a] before anybody is asked for the content.
+        return replies.BURL_NOT_YOURS if submitter(url) not in (None, identity.authzid) else None
+
+    def _ask_burl(self) -> ServerEvent:
+        return self._ask(_BURL, BurlReceived(self._burl[0]), replies.BURL_UNAVAILABLE)
+
+    def _decide_burl(self, reply: Reply) -> None:
+        """The application decided on a message that begins with a URL, or on the URL."""
+        if reply.code >= 400:
+            self._fail_burl(reply)
+        else:
+            self.transaction.start_body(self.config, Content())
+            self._emit(self._ask_burl())
+
+    def _fail_burl(self, reply: Reply) -> None:
+        """[RFC4468-3.2c] the transaction is over, with its last command or until RSET."""
+        last, before = self._burl[1], self._state
+        self._wait = None
+        if last and before in _TAKES_CHUNKS:
+            self._repeat(reply)
+        self._send(_END_OF_DATA if last else _BURL, reply)
+        if before in _TAKES_CHUNKS and self._state is not _CLOSED:
+            self._emit(TransactionReset())
+
+    def burl_answer(self, octets: bytes) -> None:
+        """What is at the URL of the last BurlReceived: the next octets of the message."""
+        if not isinstance(self._undecided, BurlReceived) or self._events:
+            raise LocalProtocolError("no URL is to be fetched")
+        if not isinstance(octets, bytes):
+            raise LocalProtocolError("what is at a URL are bytes")
+        self._undecided = None
+        reader = ChunkReader(Chunk(len(octets), self._burl[1]), self.transaction.body)
+        content = reader.take(octets)
+        if content:
+            self._emit(BodyChunk(content))
+        self._end_of_chunk(reader, _BURL)
 
     def _read_body(self) -> ServerEvent | Pause | None:
         if self._buffer.empty:

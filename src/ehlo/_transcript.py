@@ -1,12 +1,14 @@
 """The dialogue as values, with nothing in it that must stay secret.
 
-What is left out: the octets of an AUTH exchange in either direction, message content, and lines
-that are no known command (a client that lost step may be sending its password there). Control
+What is left out: the octets of an AUTH exchange in either direction, message content, the paths of
+URLs (whoever knows one may read what is there), and lines that are no known command (a client that
+lost step may be sending its password there). Control
 characters are escaped, so that no peer can forge a line of a log.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -17,6 +19,8 @@ from ehlo._value import Value
 from ehlo.wire.abnf import CONTROL, MECHANISM
 
 REDACTED = "***"
+# A user name before the host is shown no more than a path.
+_ORIGIN = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]{0,30}://[A-Za-z0-9.:\[\]-]*)/")
 _VERBS = frozenset(verb.value.encode() for verb in Verb if verb.value.isupper())
 
 
@@ -41,6 +45,15 @@ def _escape(line: bytes) -> str:
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
+def _without_path(argument: bytes) -> str:
+    """The argument of BURL: of the URL only the scheme and the host are shown."""
+    url, space, word = argument.partition(b" ")
+    origin = _ORIGIN.match(url)
+    shown = REDACTED if origin is None else f"{origin[1].decode('ascii')}/{REDACTED}"
+    end = " LAST" if word.upper() == b"LAST" else f" {REDACTED}" if space else ""
+    return shown + end
+
+
 def trace_command(trace: Trace, line: bytes) -> None:
     """A command line, without its CRLF."""
     verb, _, rest = line.partition(b" ")
@@ -51,6 +64,8 @@ def trace_command(trace: Trace, line: bytes) -> None:
         plain = MECHANISM.match(name) and (name.isupper() or name.islower())
         shown = name if plain else REDACTED
         trace(WireRecord("C", f"AUTH {shown} {REDACTED}" if space else f"AUTH {shown}"))
+    elif verb.upper() == b"BURL":
+        trace(WireRecord("C", f"BURL {_without_path(rest)}"))
     elif verb.upper() in _VERBS:
         trace(WireRecord("C", _escape(line)))
     else:

@@ -17,7 +17,6 @@ from typing import Final, NoReturn, TypeAlias
 from ehlo._caller import Caller
 from ehlo._commands import (
     Command,
-    Quit,
     Verb,
     Writable,
 )
@@ -59,6 +58,8 @@ _ANY_REPLY: Final[_Wait] = (Wait.REPLY, attrgetter("command_timeout"))
 _REPLY_WAITS: Final[dict[Verb, _Wait]] = {
     Verb.DATA: (Wait.DATA_START, attrgetter("data_timeout")),
     Verb.BDAT: (Wait.BLOCK, attrgetter("block_timeout")),
+    # It is fetched first.
+    Verb.BURL: (Wait.FINAL_REPLY, attrgetter("final_timeout")),
     Verb.END_OF_DATA: (Wait.FINAL_REPLY, attrgetter("final_timeout")),
     Verb.QUIT: (Wait.QUIT, attrgetter("quit_timeout")),
 }
@@ -128,7 +129,8 @@ class ClientConnection(Caller):
         if not in_flight:
             self._expected_state = state
         answered = _ANSWERED.get(verb)
-        return ReplyReceived(command, reply) if answered is None else answered(self, reply)
+        found = None if answered is None else answered(self, reply)
+        return ReplyReceived(command, reply) if found is None else found
 
     def _one_of_many(self, verb: Verb, code: int) -> bool:
         """[RFC2033-4.2c] whether it is a reply to the end of data that others will follow."""
@@ -244,6 +246,11 @@ class ClientConnection(Caller):
         self._learn(Capabilities(reply.lines[0]))
         return EhloReceived(self.capabilities, reply)
 
+    def _xclient_answered(self, _: Reply) -> None:
+        # It is another session, in which other things may be on offer.
+        self._learn(_NOTHING_OFFERED)
+        self.authenticated = False
+
     def _starttls_answered(self, _: Reply) -> ClientEvent:
         if not self._parser.empty:
             # [SEC-TLS-cli-a] somebody put a reply where only a handshake may follow.
@@ -255,22 +262,22 @@ class ClientConnection(Caller):
         self.authenticated = True
         return AuthSucceeded(reply)
 
-    def _quit_answered(self, reply: Reply) -> ClientEvent:
+    def _quit_answered(self, _: Reply) -> None:
         self._end()
-        return ReplyReceived(Quit(), reply)
 
     def _data_answered(self, reply: Reply) -> ClientEvent:
         self._encoder = DotEncoder(self._newlines)
         return BodyWanted(reply)
 
 
-_ANSWERED: Final[dict[Verb, Callable[[ClientConnection, Reply], ClientEvent]]] = {
+_ANSWERED: Final[dict[Verb, Callable[[ClientConnection, Reply], ClientEvent | None]]] = {
     Verb.EHLO: ClientConnection._ehlo_answered,
     Verb.HELO: ClientConnection._helo_answered,
     Verb.LHLO: ClientConnection._ehlo_answered,
     Verb.STARTTLS: ClientConnection._starttls_answered,
+    Verb.XCLIENT: ClientConnection._xclient_answered,
     Verb.AUTH: ClientConnection._auth_answered,
     Verb.DATA: ClientConnection._data_answered,
     Verb.QUIT: ClientConnection._quit_answered,
 }
-"""What agreement to a verb brings about; to all others it is a ReplyReceived and no more."""
+"""What agreement to a verb brings about; its event is a ReplyReceived unless it is one of its own."""

@@ -23,19 +23,23 @@ from ehlo._events import (
     AuthNeed,
     ConnectionClosed,
     ConnectionOpened,
+    ExpnReceived,
     Pause,
+    RcptReceived,
     ServerEvent,
     TLSInfo,
+    VrfyReceived,
+    XClientReceived,
 )
 from ehlo._exchange import AuthDialogue, Turn
 from ehlo._intake import INTAKE, Plain, plain_command, take_plain
 from ehlo._order import bad_line, out_of_order, settled, unknown_command
 from ehlo._patience import IDLE
-from ehlo._server_config import ServerConfig
+from ehlo._server_config import Offer, ServerConfig
 from ehlo._state import ALLOWED, State, advance
 from ehlo._taker import Taker
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
-from ehlo.sasl import NO_CONTEXT, Identity, ServerContext
+from ehlo.sasl import NO_CONTEXT, Identity, ServerContext, proved
 from ehlo.wire.buffer import LineTooLong
 from ehlo.wire.codes import ReplyClass
 from ehlo.wire.command import has_control, split_line
@@ -47,14 +51,17 @@ _GREETING, _AUTH, _TLS = State.GREETING, State.AUTH, State.TLS
 _READY, _BODY, _CLOSED = State.READY, State.BODY, State.CLOSED
 _PIECE: Final = 65536  # What stands behind a body in a large feed is not copied whole each time.
 _AUTH_VERB, _STARTTLS, _END_OF_DATA = Verb.AUTH, Verb.STARTTLS, Verb.END_OF_DATA
-_BDAT: Final = Verb.BDAT
+_BDAT, _BURL, _XCLIENT = Verb.BDAT, Verb.BURL, Verb.XCLIENT
+_SUCCESS: Final = ReplyClass.SUCCESS
+_PIECES: Final = frozenset({_BDAT, _BURL})
 
 
 class ServerConnection(Taker):
     """One connection in the server role.
 
     `identity` is asserted from outside: by the network, a client certificate [RFC4409-3.3a]. It holds
-    through STARTTLS, for the client did not say it, and leaves AUTH open.
+    through STARTTLS, for the client did not say it, and leaves AUTH open. With `xclient` the client is
+    believed whatever it says by XCLIENT (Postfix): who it speaks for, until that one says EHLO.
     """
 
     __slots__ = (
@@ -64,9 +71,14 @@ class ServerConnection(Taker):
     )
 
     def __init__(
-        self, config: ServerConfig, *, identity: Identity | None = None, trace: Trace | None = None
+        self,
+        config: ServerConfig,
+        *,
+        identity: Identity | None = None,
+        xclient: bool = False,
+        trace: Trace | None = None,
     ) -> None:
-        super().__init__(config, identity, trace)
+        super().__init__(config, identity, trace, xclient)
         # Made when they are needed: most connections never do.
         self._lines: LineReader | None = None
         self._auth: AuthDialogue | None = None
@@ -80,6 +92,12 @@ class ServerConnection(Taker):
             return NO_CONTEXT
         certified = tls.verified and tls.peer_certificate is not None
         return ServerContext(tls=True, channel_bindings=tls.channel_bindings, certified=certified)
+
+    @property
+    def on_offer(self) -> Offer:
+        """What the reply to EHLO would offer now."""
+        xclient = self.may_xclient and self.xclient is None
+        return self.config.offer(self.context, authenticated=proved(self.identity), xclient=xclient)
 
     def receive_data(self, data: bytes) -> None:
         """Store octets; b"" says that the peer will send no more.
@@ -123,9 +141,12 @@ class ServerConnection(Taker):
         if accepted and verb is _STARTTLS:
             self._check_behind_tls()
         self._undecided = None
-        if verb is _BDAT:
-            # [RFC3030-2h] no reply before its octets were read.
-            self._take_chunks(None if accepted else reply)
+        if verb in _PIECES:
+            if verb is _BURL:
+                self._decide_burl(reply)
+            else:
+                # [RFC3030-2h] no reply before its octets were read.
+                self._take_chunks(None if accepted else reply)
             return
         if verb is _END_OF_DATA:
             self._repeat(reply)
@@ -144,12 +165,29 @@ class ServerConnection(Taker):
         RemoteProtocolError, as `next_event` does, for plaintext that came behind STARTTLS."""
         default, verb = self._default, self._verb
         if reply is not default and self._undecided is not None and verb is not _AUTH_VERB:
+            if not reply.text.isascii():
+                reply = self._readable(reply)
             if reply.code >= 400:
                 reply = self.patience.rejected(reply)
-            elif reply.reply_class is not default.reply_class:
+            elif reply.reply_class is not (_SUCCESS if verb is Verb.EXPN else default.reply_class):
+                # By default EXPN is refused; a list is the application's to show.
                 raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
             self._default = replies.with_enhanced(verb, reply)
-        self.accept()
+        try:
+            self.accept()
+        finally:
+            self._in_utf8 = False
+
+    def _readable(self, reply: Reply) -> Reply:
+        """A reply that is not ASCII, or what is said to a client that did not allow it [RFC6531-3.7.4.2b]."""
+        match self._undecided:
+            case VrfyReceived(utf8=allowed) | ExpnReceived(utf8=allowed):
+                self._in_utf8 = allowed
+            case RcptReceived():
+                self._in_utf8 = self.transaction.utf8 and reply.code in replies.WITH_MAILBOX
+            case _:
+                return reply
+        return reply if self._in_utf8 else replies.without_mailbox(self._verb, reply)
 
     def reply_each(self, each: Sequence[Reply]) -> None:
         """Decide the last MessageReceived in LMTP: a reply for each recipient, in their order
@@ -245,6 +283,9 @@ class ServerConnection(Taker):
         try:
             line = buffer.take_line(config.line_limit)
         except LineTooLong:
+            if buffer.begins(b"BDAT") or buffer.begins(b"BURL"):
+                self._refuse_line(b"BDAT", replies.BAD_CHUNK)
+                return None
             return self._no_line(self._line_reader().overlong())
         if line is None:
             return self._end_of_input()
@@ -256,16 +297,16 @@ class ServerConnection(Taker):
         self._wait = None
         if has_control(line):
             # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
-            self._refuse(Verb.NOOP, bad_line(self.config.policy, line))
+            self._refuse_line(line, bad_line(self.config.policy, line))
             return None
         word, argument = split_line(line)
         verb = self.config.verbs.get(word)
         if verb is not Verb.AUTH and len(line) + 2 > self.config.command_limit:
-            self._refuse(Verb.NOOP, replies.LINE_TOO_LONG)
-        elif verb is None:
+            self._refuse_line(line, replies.LINE_TOO_LONG)
+        elif verb is None or (verb is _XCLIENT and not self.may_xclient):
             self._refuse(Verb.NOOP, unknown_command(self, word))
-        elif verb is _BDAT:
-            return self._chunk_line(argument)
+        elif verb in _PIECES:
+            return self._burl_line(argument) if verb is _BURL else self._chunk_line(argument)
         elif self._settled and verb is not Verb.AUTH and verb in ALLOWED[self._state]:
             return self._command(verb, argument)
         elif (refusal := out_of_order(self, verb)) is not None:
@@ -303,6 +344,10 @@ class ServerConnection(Taker):
                 self._check_behind_tls()
             self._verb = verb
             self._undecided, self._default = intake
+            if isinstance(self._undecided, XClientReceived):
+                # Who decides shall see what he decides about; a refusal ends the session.
+                self._speak_for(self._undecided.attributes)
+                self._settled = settled(self)
             return self._undecided
         if intake.code < 400:
             self._send(verb, intake)

@@ -558,6 +558,7 @@ class _Screen:
         (("--no-require-auth", "--host", "192.0.2.1"), "192.0.2.1:0"),
         (("--no-require-auth", "--host", "a..b"), "a..b"),
         (("--no-require-auth", "--host", ""), "--host"),
+        (("--no-require-auth", "--xclient-from", "::1,192.0.2.1/8"), "192.0.2.1/8"),
     ],
 )
 @each_io

@@ -13,13 +13,14 @@ from tests.bindings.faces import HOSTNAME, Certificates
 from tests.bindings.handlers import Sink
 
 import ehlo
+import ehlo.extensions
 import ehlo_io.asyncio
 import ehlo_io.blocking
 import ehlo_io.trio
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._client import ClientSetup
-from ehlo_io._server import ServerSetup
+from ehlo_io._server import ServeOptions, ServerSetup
 from ehlo_io._tls import Channel
 
 MODULES: list[Any] = [ehlo_io.asyncio, ehlo_io.trio, ehlo_io.blocking]
@@ -209,3 +210,29 @@ def test_proxies_that_cannot_be(module: Any, names: Any) -> None:
 
 def test_no_proxies_are_none() -> None:
     assert ServerSetup.of(Sink(), {"proxied_from": None}).proxied_from is None
+
+
+def test_who_may_speak_for_others() -> None:
+    alone = ServerSetup.of(object(), {"xclient_from": ["192.0.2.0/24", "unix"]})
+    assert alone.config.xclient == {"NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT"}
+    chosen = (*ehlo.EVERY[:-1], ehlo.extensions.xclient("ADDR"))
+    options: ServeOptions = {"policy": ehlo.OPEN_TEST, "extensions": chosen, "xclient_from": ["::1"]}
+    assert ServerSetup.of(object(), options).config.xclient == {"ADDR"}
+    assert not ServerSetup.of(Sink(), {"extensions": ehlo.EVERY}).config.xclient
+    for wrong in ("192.0.2.1", ["mail.example"]):
+        with pytest.raises(ehlo.LocalProtocolError, match="network"):
+            ServerSetup.of(Sink(), {"xclient_from": wrong})
+
+
+def test_whoever_offers_burl_can_fetch() -> None:
+    options: ServeOptions = {
+        "extensions": (*ehlo.STANDARD, ehlo.extensions.burl(ehlo.BurlSources(imap=True)))
+    }
+    with pytest.raises(ehlo.LocalProtocolError, match="on_burl"):
+        ServerSetup.of(Sink(), options)
+
+    class Fetching(Sink):
+        def on_burl(self, session: object, url: str) -> bytes:
+            return b""
+
+    assert ServerSetup.of(Fetching(), options).config.burl == ehlo.BurlSources(imap=True)

@@ -26,10 +26,7 @@ KINDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 """The reasons that there are, and the levels that each may excuse."""
 
-UNBUILT: Final = frozenset(
-    {"OXSMTP-3.2b", "RFC4409-5.1d", "RFC5321-2.4f", "RFC6531-3.7.4.1a", "RFC6531-3.7.4.2a"}
-    | {"RFC4468-3.2a", "RFC4468-3.2b", "RFC4468-3.2c", "RFC4468-3.2d", "RFC4468-3.3a"}
-)
+UNBUILT: Final = frozenset({"OXSMTP-3.2b", "RFC4409-5.1d", "RFC5321-2.4f"})
 """The MUST and MUST NOT that are not built yet all the same."""
 
 

@@ -15,6 +15,7 @@ from ehlo import (
     Authorize,
     BodyChunk,
     BodyStarted,
+    BurlReceived,
     ClientConnection,
     ClientEvent,
     ConnectionClosed,
@@ -41,6 +42,7 @@ from ehlo import (
     VerifyPassword,
     VrfyReceived,
     WireRecord,
+    XClientReceived,
 )
 from ehlo.sasl import SecretKind, ServerMechanisms, standard_mechanisms
 
@@ -63,6 +65,7 @@ OPEN = SubmissionPolicy(require_auth=False, allow_cleartext_auth=True)
 DECIDED = (
     ConnectionOpened
     | HelloReceived
+    | XClientReceived
     | TlsRequested
     | MailReceived
     | RcptReceived
@@ -111,8 +114,11 @@ def state_of(conn: ClientConnection | ServerConnection) -> State:
 class Server:
     """A ServerConnection whose application accepts everything, except for what `decisions` says.
 
-    A decision is a Reply, or None: leave it undecided. It may also be a function of the event.
+    A decision is a Reply, or None: leave it undecided. It may also be a function of the event. What is to be
+    fetched is `content`, where that is not for `decisions` to refuse.
     """
+
+    content: bytes = b"text\r\n"
 
     def __init__(
         self,
@@ -121,9 +127,12 @@ class Server:
         identity: Identity | None = None,
         decisions: Mapping[type, Reply | Callable[..., Reply | None] | None] | None = None,
         hello: bool = True,
+        xclient: bool = False,
     ) -> None:
         self.trace: list[WireRecord] = []
-        self.conn = ServerConnection(config or server_config(), identity=identity, trace=self.trace.append)
+        self.conn = ServerConnection(
+            config or server_config(), identity=identity, xclient=xclient, trace=self.trace.append
+        )
         self.decisions = dict(decisions or {})
         self.events: list[ServerEvent] = []
         self.last: Pause | None = None
@@ -146,7 +155,7 @@ class Server:
             self.decide(event)
 
     def decide(self, event: ServerEvent) -> None:
-        if not isinstance(event, DECIDED | AuthNeed):
+        if not isinstance(event, DECIDED | AuthNeed | BurlReceived):
             return
         if type(event) in self.decisions:
             decision = self.decisions[type(event)]
@@ -155,6 +164,8 @@ class Server:
                 self.conn.reply(reply)
         elif isinstance(event, AuthNeed):
             self.conn.auth_answer(answer(event.need))
+        elif isinstance(event, BurlReceived):
+            self.conn.burl_answer(self.content)
         else:
             self.conn.accept()
 

@@ -70,6 +70,7 @@ MAIN_CF = """\
 message_size_limit = 20000000
 # A client that makes mistakes on purpose is not to be slowed down.
 smtpd_error_sleep_time = 0
+smtpd_authorized_xclient_hosts = 127.0.0.1
 smtpd_tls_chain_files = {server}
 smtpd_tls_security_level = may
 smtpd_sasl_auth_enable = yes

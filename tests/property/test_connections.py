@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.helpers.driver import Server
+from tests.helpers.driver import Server, server_config
 from tests.helpers.pair import Pair, octets, whole
 
 from ehlo import (
+    STANDARD,
     Auth,
     BodyChunk,
+    Burl,
+    BurlSources,
     Command,
     Data,
     Ehlo,
@@ -29,8 +33,12 @@ from ehlo import (
     ServerEvent,
     StartTls,
     Submission,
+    Unavailable,
     Vrfy,
+    XClient,
+    XClientCommand,
 )
+from ehlo.extensions import burl, xclient
 from ehlo.flows import hooks_of, serve, submit
 from ehlo.server import ServerConnection
 from ehlo.testing import drive
@@ -148,6 +156,16 @@ COMMANDS: list[Command] = [
     StartTls(),
 ]
 COMMANDS += [Auth("PLAIN", b"\0alice\0wonder"), Auth("LOGIN"), Auth("PLAIN"), Quit()]
+URLS = [f"imap://mail.example/x;urlauth=submit+{name}:internal:0" for name in ("alice", "bob")]
+MORE: list[Command] = [
+    *COMMANDS,
+    *(Burl(url, last) for url in URLS for last in (False, True)),
+    XClientCommand(XClient(login="alice")),
+    XClientCommand(XClient(login="bob", addr=Unavailable.PERMANENT)),
+]
+GENEROUS = attrs.evolve(
+    server_config(), extensions=(*STANDARD, burl(BurlSources(imap=True)), xclient("LOGIN", "ADDR"))
+)
 
 
 def converse(commands: list[Command], how: object) -> tuple[list[str], list[object]]:
@@ -171,12 +189,15 @@ def test_joined_connections_do_not_care_about_cuts(commands: list[Command], size
     assert converse([Ehlo("a"), *commands], lambda data: cut(data, sizes)) == expected
 
 
-@given(st.lists(st.sampled_from(COMMANDS), max_size=20))
-@settings(max_examples=100, deadline=None)
-def test_both_sides_walk_the_table_together(commands: list[Command]) -> None:
-    server = Server(hello=False)
+STARTS: list[list[Command]] = [[], [Ehlo("a"), MORE[-2], Ehlo("a"), Mail(A), Rcpt(B)]]
+
+
+@given(st.sampled_from(STARTS), st.lists(st.sampled_from(MORE), max_size=20))
+@settings(max_examples=150, deadline=None)
+def test_both_sides_walk_the_table_together(start: list[Command], commands: list[Command]) -> None:
+    server = Server(GENEROUS, hello=False, xclient=True)
     pair = Pair(server)
-    for command in commands:
+    for command in (*start, *commands):
         try:
             pair.send(command)
         except LocalProtocolError:

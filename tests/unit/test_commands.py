@@ -14,6 +14,7 @@ from ehlo import (
     AuthParam,
     Bdat,
     Body,
+    Burl,
     Command,
     Data,
     Ehlo,
@@ -37,6 +38,8 @@ from ehlo import (
     StartTls,
     Verb,
     Vrfy,
+    XClient,
+    XClientCommand,
 )
 from ehlo._commands import _WRITERS, Writable, render_command
 from ehlo.wire.address import AddressError, render_path
@@ -78,6 +81,11 @@ WRITABLE = Writable.of(STANDARD)
         (Noop(), b"NOOP"),
         (Vrfy("alice"), b"VRFY alice"),
         (Expn("list"), b"EXPN list"),
+        (Vrfy("alic\xe9", utf8=True), "VRFY alic\xe9 SMTPUTF8".encode()),
+        (Expn("list", utf8=True), b"EXPN list SMTPUTF8"),
+        (Burl("imap://mail.example/x;uid=1"), b"BURL imap://mail.example/x;uid=1"),
+        (Burl("imap://mail.example/x;uid=1", last=True), b"BURL imap://mail.example/x;uid=1 LAST"),
+        (XClientCommand(XClient(name="a.example", login="al")), b"XCLIENT NAME=a.example LOGIN=al"),
         (Help(), b"HELP"),
         (Help("MAIL"), b"HELP MAIL"),
         (Quit(), b"QUIT"),
@@ -105,6 +113,7 @@ def test_nothing_can_be_injected(evil: str) -> None:
         Rcpt(A, Parameters([Orcpt(f"rfc822{evil}", "a", f"rfc822{evil};a")])),
     ]
     if evil in EVIL:
+        commands += [Burl(f"imap://x{evil}"), XClientCommand(XClient(login=f"x{evil}"))]
         commands += [Vrfy(evil), Expn(f"x{evil}"), Help(evil), Mail(Mailbox(f"a{evil}", "x.org"))]
         commands += [Rcpt(Mailbox(f'a" {evil}', "x.org"))]
     for command in commands:
@@ -163,16 +172,16 @@ def test_parameters_need_their_extension() -> None:
 
 
 def test_every_command_has_a_verb_of_its_own() -> None:
-    kinds = [kind for kind in Command.__args__ if kind is not Bdat]
-    verbs = [*(kind.verb for kind in kinds), Bdat(1).verb]
+    kinds = [kind for kind in Command.__args__ if kind not in (Bdat, Burl)]
+    verbs = [*(kind.verb for kind in kinds), Bdat(1).verb, Burl("x:y").verb]
     assert len(set(verbs)) == len(verbs)
-    assert Bdat(1, last=True).verb is Verb.END_OF_DATA
+    assert {Bdat(1, last=True).verb, Burl("x:y", last=True).verb} == {Verb.END_OF_DATA}
     assert set(Verb) - set(verbs) == {Verb.CONNECT, Verb.HANDSHAKE}
 
 
 def test_every_verb_has_a_writer() -> None:
-    verbs = {command.verb for command in get_args(Command) if command is not Bdat}
-    assert set(_WRITERS) == verbs | {Verb.BDAT}
+    verbs = {command.verb for command in get_args(Command) if command not in (Bdat, Burl)}
+    assert set(_WRITERS) == verbs | {Verb.BDAT, Verb.BURL}
 
 
 @given(

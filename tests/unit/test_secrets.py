@@ -238,7 +238,12 @@ _SHOWN = {
     *(f"{owner}.require_channel_binding" for owner in ("ServerSettings", "Exchange")),
     *("ServerSettings.passwords", "ServerSettings.secrets", "Hooks.secrets"),
     # The names of files, and of a type.
-    *("Arguments.tls_key", "Arguments.client_key", "ClientFirst.binding"),
+    *(
+        "Arguments.tls_key",
+        "Arguments.require_channel_binding",
+        "Arguments.client_key",
+        "ClientFirst.binding",
+    ),
     # Of NTLM, sent in clear by the server.
     *("Exchange.challenge", "ServerChallenge.server_challenge"),
 }

@@ -21,6 +21,7 @@ from ehlo import (
     ConnectionClosed,
     ConnectionOpened,
     EnvId,
+    ExpnReceived,
     HelloReceived,
     HelpReceived,
     Limits,
@@ -403,6 +404,8 @@ def test_expn_is_not_there() -> None:
     server = Server(hello=False)
     assert not any("EXPN" in line for line in server.say("EHLO a"))
     assert server.one("EXPN list") == "502 5.5.1 Command not implemented"
+    server.decisions[ExpnReceived] = Reply(250, ("<a@x.org>", "<b@x.org>"), "2.1.5")
+    assert server.say("EXPN list") == ["250-2.1.5 <a@x.org>", "250 2.1.5 <b@x.org>"]
 
 
 @pytest.mark.clause("RFC5321-4.1.1.8a")

@@ -63,13 +63,13 @@ def test_every_verb_is_in_sequence_somewhere() -> None:
 @pytest.mark.clause("RFC5321-4.1.4f", "RFC5321-4.5.1a")
 def test_what_needs_no_hello() -> None:
     free = {Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.QUIT}
-    assert ALLOWED[State.HELLO] == free
+    assert ALLOWED[State.HELLO] == free | {Verb.XCLIENT}
     for state in (State.READY, State.MAIL, State.RCPT):
         assert free < ALLOWED[state]
-    assert ALLOWED[State.READY] - free == {Verb.STARTTLS, Verb.AUTH, Verb.MAIL}
+    assert ALLOWED[State.READY] - free == {Verb.STARTTLS, Verb.AUTH, Verb.MAIL, Verb.XCLIENT}
     assert ALLOWED[State.MAIL] - free == {Verb.RCPT}
-    assert ALLOWED[State.RCPT] - free == {Verb.RCPT, Verb.DATA, Verb.BDAT, Verb.END_OF_DATA}
-    assert ALLOWED[State.CHUNK] - free == {Verb.BDAT, Verb.END_OF_DATA}
+    assert ALLOWED[State.RCPT] - free == {Verb.RCPT, Verb.DATA, Verb.BDAT, Verb.BURL, Verb.END_OF_DATA}
+    assert ALLOWED[State.CHUNK] - free == {Verb.BDAT, Verb.BURL, Verb.END_OF_DATA}
     assert ALLOWED[State.VOID] == free
     assert ALLOWED[State.REFUSED] == {Verb.QUIT}
 
@@ -98,12 +98,21 @@ def test_a_transaction_is_open_between_mail_and_the_final_reply() -> None:
             assert advance(state, Verb.END_OF_DATA, code) is State.READY
 
 
-@pytest.mark.clause("RFC3030-2i", "RFC3030-2k")
+@pytest.mark.parametrize("state", [State.HELLO, State.READY])
+def test_xclient_begins_a_session_or_ends_it(state: State) -> None:
+    assert advance(state, Verb.XCLIENT, 220) is State.HELLO
+    for code in (450, 501, 550):
+        assert advance(state, Verb.XCLIENT, code) is State.REFUSED
+    assert {other for other in State if Verb.XCLIENT in ALLOWED[other]} == {State.HELLO, State.READY}
+
+
+@pytest.mark.clause("RFC3030-2i", "RFC3030-2k", "RFC4468-3.2a", "RFC4468-3.2c")
+@pytest.mark.parametrize("verb", [Verb.BDAT, Verb.BURL])
 @pytest.mark.parametrize("state", [State.RCPT, State.CHUNK])
-def test_a_chunk_leads_on_or_leaves_nothing(state: State) -> None:
-    assert advance(state, Verb.BDAT, 250) is State.CHUNK
+def test_a_chunk_leads_on_or_leaves_nothing(state: State, verb: Verb) -> None:
+    assert advance(state, verb, 250) is State.CHUNK
     for code in (450, 503, 552):
-        assert advance(state, Verb.BDAT, code) is State.VOID
+        assert advance(state, verb, code) is State.VOID
     assert not ALLOWED[State.CHUNK] & {Verb.DATA, Verb.MAIL, Verb.RCPT, Verb.AUTH, Verb.STARTTLS}
     assert advance(State.VOID, Verb.END_OF_DATA, 250) is State.VOID
     assert advance(State.VOID, Verb.RSET, 250) is State.READY

@@ -69,6 +69,7 @@ class Arguments:
     no_require_auth: bool
     allow_cleartext_auth: bool
     max_size: int | None
+    xclient_from: tuple[str, ...]
     preset: str
     io: str
     transcript: bool
@@ -117,6 +118,9 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option("--no-require-auth", is_flag=True, help="Take mail from anybody.")
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
+@click.option(
+    "--xclient-from", multiple=True, metavar="NET[,...]", help="Proxies to believe (XCLIENT).  [repeatable]"
+)
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @io_option
 @transcript_option
@@ -153,6 +157,7 @@ def _serve(arguments: Arguments) -> None:
         allow_ntlmv1=arguments.allow_ntlmv1,
         require_channel_binding=arguments.require_channel_binding,
         lmtp=arguments.lmtp,
+        xclient_from=names(arguments.xclient_from),
     )
     _add_tls(options, arguments)
     _add_proxies(options, arguments)

@@ -63,6 +63,10 @@ class OfferFacts(Value):
     message_size: int | None = None
     mechanisms: tuple[str, ...] = ()
     """Those that may be used now, on this channel."""
+    authenticated: bool = False
+    """It is known who the client is."""
+    xclient: bool = False
+    """The client may say for whom it speaks (XCLIENT)."""
 
 
 @attrs.frozen(repr=False, eq=False, kw_only=True)

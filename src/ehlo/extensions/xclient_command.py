@@ -53,6 +53,15 @@ class XClient(Value):
     """Where the client connected to."""
     destport: int | Unavailable | None = None
 
+    @property
+    def given(self) -> frozenset[str]:
+        """The names of the attributes that are there."""
+        return frozenset(name for name in _ATTRIBUTES if getattr(self, name.lower()) is not None)
+
+    def followed_by(self, later: XClient) -> XClient:
+        """What is known after another command: what it does not say is as it was."""
+        return attrs.evolve(self, **{name.lower(): getattr(later, name.lower()) for name in later.given})
+
     @classmethod
     def parse(cls, argument: str) -> XClient:
         """From what stands behind the verb. Raises ValueError."""
@@ -150,7 +159,8 @@ def _parse_offer(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def xclient(*attributes: str) -> Extension:
-    """The extension of a server that takes these attributes; none: it is not offered.
+    """The extension of a server that takes these attributes of those whom it trusts; none: it is not
+    offered.
 
     Raises ValueError for a name that is not in ATTRIBUTES.
     """
@@ -160,7 +170,7 @@ def xclient(*attributes: str) -> Extension:
         keyword="XCLIENT",
         rfc="Postfix",
         summary="a trusted peer says for whom it speaks",
-        offer=lambda _: attributes or None,
+        offer=lambda facts: (attributes or None) if facts.xclient else None,
         parse_offer=_parse_offer,
     )
 

@@ -17,6 +17,7 @@ from ehlo._events import (
     AuthRefused,
     BodyChunk,
     BodyStarted,
+    BurlReceived,
     ConnectionClosed,
     ConnectionOpened,
     Deadline,
@@ -34,6 +35,7 @@ from ehlo._events import (
     TransactionReset,
     VrfyReceived,
     Wait,
+    XClientReceived,
 )
 from ehlo._state import State
 from ehlo.flows._proxied import TrustedProxies, receive_header, source_of
@@ -80,6 +82,7 @@ def serve(
 # The events that one hook decides, and what it is told.
 _DECISIONS: Final[dict[type[object], tuple[str, Callable[[Any], tuple[object, ...]]]]] = {
     ConnectionOpened: ("on_connect", lambda _: ()),
+    XClientReceived: ("on_connect", lambda _: ()),
     HelloReceived: ("on_hello", lambda event: (event.name,)),
     MailReceived: ("on_mail", lambda event: (event.reverse_path, event.parameters)),
     RcptReceived: ("on_rcpt", lambda event: (event.forward_path, event.parameters)),
@@ -230,11 +233,13 @@ class _Server:
                 yield from self._body(data)
             case MessageReceived(envelope):
                 yield from self._message(envelope)
-            case ConnectionOpened():
+            case ConnectionOpened() | XClientReceived():
                 yield from self._decide("on_connect", failure=replies.SHUTTING_DOWN)
             case HelloReceived() | MailReceived() | RcptReceived() | BodyStarted() | VrfyReceived():
                 hook, arguments = _DECISIONS[type(event)]
                 yield from self._decide(hook, *arguments(event))
+            case BurlReceived(url):
+                yield from self._fetch(url)
             case AuthNeed():
                 yield from self._auth(event)
             case TlsRequested():
@@ -316,6 +321,23 @@ class _Server:
             with suppress(LocalProtocolError):
                 # Read to its end all the same, unless this was the end.
                 self._conn.refuse_body(replies.LOCAL_ERROR)
+
+    def _fetch(self, url: str) -> Flow[None]:
+        conn, answer = self._conn, None
+        question = self._question("on_burl", url)
+        try:
+            if question is not None:
+                answer = yield question
+            if answer is None:
+                conn.accept()
+            elif isinstance(answer, Reply):
+                conn.reply(answer)
+            else:
+                conn.burl_answer(answer)
+        except LocalProtocolError as error:
+            yield from self._fail(error, replies.LOCAL_ERROR)
+        except Exception:
+            conn.reject(replies.LOCAL_ERROR)
 
     def _message(self, envelope: Envelope) -> Flow[None]:
         content = b"".join(self._pieces or ()) if self._content is None else self._content.getvalue()

@@ -13,13 +13,18 @@
     on_rcpt(session, forward_path, parameters)                None, or a Reply
     on_data(session, envelope)                                None, or a Reply
     on_body(session, data)                                    None
+    on_burl(session, url)                                     the octets at the URL, a Reply that refuses, or
+                                                              None: nothing is there
     on_message(session, envelope, content)                    None, or a Reply; in LMTP also a list of them,
                                                               one for each recipient
     on_vrfy(session, text)                                    None, or a Reply
     on_reset(session)                                         None
     on_quit(session)                                          None
 
-None accepts with the default reply. Without `on_body` the message is collected and comes whole as
+None accepts with the default reply. `on_connect` is called again when a trusted proxy said by XCLIENT for
+whom it speaks: `session.peer` and the rest are then of that client. `on_vrfy` may answer in any characters:
+the client that does not know UTF-8 is told so instead. `on_burl` is for a server that offers BURL, and must
+not fetch what is longer than a message may be. Without `on_body` the message is collected and comes whole as
 `content`; with it, `content` is b"". What `on_message` accepts must be durable when it returns.
 `on_reset` follows every other end of a transaction, also a message that `on_message` refused. An
 exception is 451 4.3.0 for the client (454 4.7.0 inside AUTH) and a record in the log of the
@@ -30,7 +35,8 @@ says otherwise); `in_thread` names the hooks that block and are to be called in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -38,6 +44,9 @@ from ehlo._events import TLSInfo
 from ehlo.sasl import Identity, SecretKind, ServerMechanisms
 from ehlo.server import ServerConnection
 from ehlo.wire.proxy import ProxyHeader
+
+if TYPE_CHECKING:
+    from ehlo.extensions import XClient
 
 HOOKS: Final = (
     "on_connect",
@@ -53,6 +62,7 @@ HOOKS: Final = (
     "on_rcpt",
     "on_data",
     "on_body",
+    "on_burl",
     "on_message",
     "on_vrfy",
     "on_reset",
@@ -135,15 +145,28 @@ def mechanisms_of(
 class Session:
     """What a handler may know of the connection it serves; `state` is its own to use."""
 
-    __slots__ = ("_conn", "peer", "proxy", "state")
+    __slots__ = ("_conn", "_peer", "proxy", "state")
 
     def __init__(self, conn: ServerConnection, peer: str | None, proxy: ProxyHeader | None = None) -> None:
         self._conn = conn
-        self.peer: Final = peer
-        """The client's address as text, "unix" on a UNIX socket, or None where the transport has none."""
+        self._peer = peer
         self.proxy: Final = proxy
         """What the proxy said whom it speaks for; None without one."""
         self.state: Any = None
+
+    @property
+    def peer(self) -> str | None:
+        """The client's address as text, or None where it is not known: the transport's, unless a trusted
+        proxy said another by XCLIENT."""
+        said = self.xclient
+        if said is None or said.addr is None:
+            return self._peer
+        return None if isinstance(said.addr, Enum) else str(said.addr)
+
+    @property
+    def xclient(self) -> XClient | None:
+        """What a trusted proxy said by XCLIENT of the client that it speaks for."""
+        return self._conn.xclient
 
     @property
     def identity(self) -> Identity | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ehlo.policy.message import Fixup, MessageFixer, MessagePolicy
     from ehlo.policy.needs import MessageNeed, NeedScanner, needs_of
     from ehlo.policy.trace import MessageFacts
+    from ehlo.policy.trust import Network, networks_of, trusted
 
 __all__ = [
     "EXCHANGE",
@@ -34,13 +35,16 @@ __all__ = [
     "MessageNeed",
     "MessagePolicy",
     "NeedScanner",
+    "Network",
     "SubmissionPolicy",
     "check_data",
     "check_mail",
     "check_rcpt",
     "needs_of",
+    "networks_of",
     "to_eight_bit",
     "to_seven_bit",
+    "trusted",
 ]
 
 __getattr__, __dir__ = lazily(
@@ -50,5 +54,6 @@ __getattr__, __dir__ = lazily(
         "ehlo.policy.message": "Fixup MessageFixer MessagePolicy",
         "ehlo.policy.needs": "MessageNeed NeedScanner needs_of",
         "ehlo.policy.trace": "MessageFacts",
+        "ehlo.policy.trust": "Network networks_of trusted",
     },
 )

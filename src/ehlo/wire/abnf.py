@@ -65,6 +65,7 @@ ESMTP_VALUE_UTF8: Final = Pattern(rf"[^\x00- ={NOT_UTF8}]+\Z")
 
 # RFC 4422 section 3.1; either letter case, for input is lenient [RFC4954-8a].
 MECHANISM: Final = Pattern(r"[A-Za-z0-9_-]{1,20}\Z")
+ABSOLUTE_URI: Final = Pattern(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What must never be echoed or logged raw: C0, DEL, C1 (which holds U+0085) and the line separators."""

@@ -82,6 +82,10 @@ class ReceiveBuffer:
             self._start = self._searched = place
             self.fresh = None
 
+    def begins(self, word: bytes) -> bool:
+        """Whether the next octets are this word, in any letter case."""
+        return bytes(self._data[self._start : self._start + len(word)]).upper() == word
+
     def discard_line(self) -> bool:
         """Drop octets up to and with the next CRLF; False (and all is dropped) if it has not come."""
         end = self._data.find(b"\r\n", self._start)

@@ -88,6 +88,11 @@ class TextEncoder:
         self._line_start = data.endswith(b"\r\n")
         return data
 
+    @property
+    def holds(self) -> bool:
+        """A CR waits for what comes after it."""
+        return self._held_cr
+
     def finish(self) -> bytes:
         """What the last line lacks: exactly one CRLF ends it [RFC5321-4.1.1.4b]."""
         if self._held_cr:

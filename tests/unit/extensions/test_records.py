@@ -249,9 +249,10 @@ TLS = OfferFacts(tls_active=True)
         (SUBMITTER, TLS, (), ()),
         (RRVS, TLS, (), ()),
         (burl(BurlSources()), TLS, (), BurlSources()),
+        (burl(BurlSources(True, ("mail.example",))), TLS, (), BurlSources()),
         (
             burl(BurlSources(True, ("mail.example", "[::1]:143"))),
-            TLS,
+            OfferFacts(authenticated=True),
             ("imap", "imap://mail.example", "imap://[::1]:143"),
             BurlSources(True, ("mail.example", "[::1]:143")),
         ),

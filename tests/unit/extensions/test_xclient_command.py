@@ -120,8 +120,18 @@ def test_a_broken_word_is_a_parameter_error() -> None:
 def test_offer() -> None:
     assert XCLIENT.offer(OfferFacts()) is None
     mine = xclient("NAME", "ADDR")
-    assert mine.offer(OfferFacts()) == ("NAME", "ADDR")
-    assert xclient(*ATTRIBUTES).offer(OfferFacts()) == ATTRIBUTES
+    assert mine.offer(OfferFacts()) is None
+    assert mine.offer(OfferFacts(xclient=True)) == ("NAME", "ADDR")
+    assert xclient(*ATTRIBUTES).offer(OfferFacts(xclient=True)) == ATTRIBUTES
+    assert XCLIENT.offer(OfferFacts(xclient=True)) is None
     assert mine.parse_offer(("name", "Addr", "NAME", "X-new")) == ("NAME", "ADDR", "X-NEW")
     with pytest.raises(ValueError, match="attribute"):
         xclient("NAME", "SOURCE")
+
+
+def test_several_commands_add_up() -> None:
+    first = XClient(name="a.example", addr=V4, login="alice")
+    later = XClient(addr=GONE, port=25)
+    assert first.given == {"NAME", "ADDR", "LOGIN"}
+    assert first.followed_by(later) == XClient(name="a.example", addr=GONE, port=25, login="alice")
+    assert XClient().given == frozenset()
