@@ -42,6 +42,8 @@ class ServeOptions(TypedDict, total=False):
     """What is offered, and what of it is the handler's to keep; by default `ehlo.STANDARD`."""
     policy: ehlo.SubmissionPolicy
     limits: ehlo.Limits
+    message_policy: ehlo.MessagePolicy | None
+    """What is mended in messages, and refused of them, before the handler gets them; by default nothing."""
     trace: ehlo.Trace | None
     """Called with each record of the redacted transcript."""
 
@@ -55,6 +57,7 @@ class ServerSetup:
     tls: ssl.SSLContext | None
     implicit_tls: bool
     certificate: bytes | None
+    fixups: flows.Fixups | None
     trace: ehlo.Trace | None
 
     @classmethod
@@ -103,15 +106,26 @@ class ServerSetup:
             tls=tls,
             implicit_tls=implicit,
             certificate=own_certificate(tls, options.get("certificate")),
+            fixups=_fixups(options.get("message_policy")),
             trace=options.get("trace"),
         )
 
     def flow(self, peer: str | None) -> flows.Flow[None]:
         conn = ehlo.ServerConnection(self.config, trace=self.trace)
-        return flows.serve(conn, self.hooks, peer=peer, implicit_tls=self.implicit_tls)
+        return flows.serve(conn, self.hooks, peer=peer, implicit_tls=self.implicit_tls, fixups=self.fixups)
 
     def channel(self) -> Channel:
         return Channel(self.tls, server_side=True, certificate=self.certificate)
+
+
+def _fixups(policy: ehlo.MessagePolicy | None) -> flows.Fixups | None:
+    if policy is None:
+        return None
+    return flows.Fixups(policy=policy, clock=time.time, random=secrets.token_bytes, utc_offset=_utc_offset)
+
+
+def _utc_offset(timestamp: float) -> int:
+    return time.localtime(timestamp).tm_gmtoff // 60
 
 
 def _own_name() -> str:

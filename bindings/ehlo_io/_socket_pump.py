@@ -16,7 +16,7 @@ import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
 from ehlo_io._clock import Timed
-from ehlo_io._common import MAX_REPLIES, log_hook_failure
+from ehlo_io._common import LOGGER, MAX_REPLIES, log_hook_failure
 from ehlo_io._message import Source
 from ehlo_io._tls import Channel, MakeChannel
 
@@ -87,6 +87,10 @@ class _Polling:
 _Waiting = _Polling if hasattr(select, "poll") else _Selecting
 
 
+class _LeftBehind(BaseException):
+    """Another thread runs the flow now."""
+
+
 class SocketPump(Timed):
     """Performs the actions of flows on one socket.
 
@@ -95,8 +99,10 @@ class SocketPump(Timed):
     """
 
     __slots__ = (
+        "_asked",
         "_blocks",
         "_channel",
+        "_flow",
         "_make_channel",
         "_peer",
         "_received",
@@ -123,6 +129,9 @@ class SocketPump(Timed):
         self._peer = peer
         self._source: Source | None = None
         self._received: list[bytes] | None = None
+        self._flow: flows.Flow[Any] | None = None
+        # When the answer of user code is due; whoever takes it out goes on with the flow.
+        self._asked: list[float] = []
         self._blocks = False
         sock.setblocking(False)
         with contextlib.suppress(OSError):
@@ -136,8 +145,26 @@ class SocketPump(Timed):
 
     def run(self, flow: flows.Flow[T], source: Source | None = None) -> T:
         self._source = source
+        self._flow = flow
+        return self._run(flow, None)
+
+    def overdue(self, now: float) -> bool:
+        """From another thread: user code takes too long. Who is told so has to call `go_on`, once."""
+        asked = self._asked
+        try:
+            return asked[0] <= now and asked.pop() <= now
+        except IndexError:
+            return False
+
+    def go_on(self) -> None:
+        """Run the flow to its end without the answer. The thread that waits for it is left behind."""
+        assert self._flow is not None, "a flow asked"
+        error = TimeoutError("user code took too long")
+        LOGGER.error("a hook of the handler failed (session with %s)", self._peer, exc_info=error)
+        self._run(self._flow, error)
+
+    def _run(self, flow: flows.Flow[T], error: Exception | None) -> T:
         value: Any = None
-        error: Exception | None = None
         try:
             while True:
                 action = flow.send(value) if error is None else flow.throw(error)
@@ -151,6 +178,8 @@ class SocketPump(Timed):
             return result
         except Exception:
             # The flow has closed the connection itself where it is over; a refusal leaves it open.
+            raise
+        except _LeftBehind:
             raise
         except BaseException:
             self.sock.close()
@@ -191,6 +220,17 @@ class SocketPump(Timed):
         return self._receive(action.deadline)
 
     def _ask(self, action: Ask) -> Any:
+        if action.timeout is None:
+            return self._answer(action)
+        asked = self._asked = [time.monotonic() + action.timeout]
+        try:
+            return self._answer(action)
+        finally:
+            if not asked:
+                raise _LeftBehind
+            asked.clear()
+
+    def _answer(self, action: Ask) -> Any:
         try:
             answer = action.question()
             return answer if answer is None else _plain(answer)

@@ -153,7 +153,10 @@ if TYPE_CHECKING:
         EXCHANGE,
         OPEN_TEST,
         OXSMTP_2008,
+        RFC6409_STRICT,
         BareNewlines,
+        MessagePolicy,
+        SenderRights,
         SubmissionPolicy,
     )
     from ehlo.sasl import (
@@ -209,6 +212,7 @@ __all__ = [
     "OPEN_TEST",
     "OXSMTP_2008",
     "PAUSED",
+    "RFC6409_STRICT",
     "STANDARD",
     "TRANSITIONS",
     "AddressError",
@@ -274,6 +278,7 @@ __all__ = [
     "MailReceived",
     "Mailbox",
     "MechanismError",
+    "MessagePolicy",
     "MessageReceived",
     "MtPriority",
     "Mtrk",
@@ -310,6 +315,7 @@ __all__ = [
     "Rset",
     "ScramKeys",
     "SecretKind",
+    "SenderRights",
     "ServerConfig",
     "ServerConnection",
     "ServerEvent",
@@ -403,7 +409,8 @@ __getattr__, __dir__ = lazily(
             envelope flows recipient
         """,
         "ehlo.policy": """
-            EXCHANGE OPEN_TEST OXSMTP_2008 BareNewlines SubmissionPolicy
+            EXCHANGE OPEN_TEST OXSMTP_2008 RFC6409_STRICT BareNewlines MessagePolicy SenderRights
+            SubmissionPolicy
         """,
         "ehlo.sasl": """
             Anonymous Authorize Credentials External FetchSecret Identity Kerberos MechanismError Need

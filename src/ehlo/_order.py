@@ -59,7 +59,9 @@ def out_of_order(facts: Facts, verb: Verb) -> Reply | None:
     if verb not in ALLOWED[state] or (verb is Verb.AUTH and facts.identity is not facts.asserted):
         return _bad_sequence(facts, verb)
     if policy.require_auth and verb in _NEED_AUTH and not proved(facts.identity):
-        return policy.authentication_required
+        # [RFC4409-6.4a] MAIL may be for postmaster: RCPT tells.
+        waived = verb is Verb.MAIL and policy.postmaster_without_auth
+        return None if waived else policy.authentication_required
     return None
 
 

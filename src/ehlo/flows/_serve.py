@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
-from io import BytesIO
-from typing import Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from ehlo import _replies as replies
 from ehlo._errors import LocalProtocolError, RemoteProtocolError
@@ -35,8 +34,11 @@ from ehlo._events import (
     VrfyReceived,
     Wait,
 )
+from ehlo.extensions import Parameters
+from ehlo.flows._content import Content
 from ehlo.flows.actions import Ask, Close, Exchange, Flow, Receive, Send, Shutdown, StartTLS
 from ehlo.flows.handler import Hooks, Session
+from ehlo.policy import owns
 from ehlo.sasl import (
     Authorize,
     FetchSecret,
@@ -45,19 +47,33 @@ from ehlo.sasl import (
     VerifyPrincipal,
     VerifyToken,
     Work,
+    proved,
 )
 from ehlo.server import ServerConnection
+from ehlo.wire.address import Mailbox, ReversePath
+from ehlo.wire.codes import CLOSING
 from ehlo.wire.reply import Reply
 
+if TYPE_CHECKING:
+    from ehlo.flows._fixups import Fixups
+    from ehlo.policy.message import MessageFixer
+
 _LINGER: Final = 2.0
-_JOINED: Final = 4 * 1024 * 1024
 
 
 def serve(
-    conn: ServerConnection, hooks: Hooks, *, peer: str | None = None, implicit_tls: bool = False
+    conn: ServerConnection,
+    hooks: Hooks,
+    *,
+    peer: str | None = None,
+    implicit_tls: bool = False,
+    fixups: Fixups | None = None,
 ) -> Flow[None]:
-    """Serve one connection to its end. Never raises for what the peer or the handler does."""
-    return _Server(conn, hooks, peer).run(implicit_tls=implicit_tls)
+    """Serve one connection to its end. Never raises for what the peer or the handler does.
+
+    With `fixups` the hooks get messages as that policy mends them, and what it refuses they do not get.
+    """
+    return _Server(conn, hooks, peer, fixups).run(implicit_tls=implicit_tls)
 
 
 # The events that one hook decides, and what it is told.
@@ -72,41 +88,52 @@ _DECISIONS: Final[dict[type[object], tuple[str, Callable[[Any], tuple[object, ..
 
 
 @lru_cache(maxsize=64)
-def _undecided(names: frozenset[str]) -> frozenset[type[object]]:
-    """The events that no hook decides: they are accepted."""
-    return frozenset(kind for kind, (hook, _) in _DECISIONS.items() if hook not in names)
+def _undecided(names: frozenset[str], rights: bool, pause: bool) -> frozenset[type[object]]:
+    """The events that nothing decides: they are accepted."""
+    decided = {kind for kind, (hook, _) in _DECISIONS.items() if hook in names}
+    if rights:
+        decided.add(MailReceived)
+    if pause:
+        decided.add(ConnectionOpened)
+    return frozenset(_DECISIONS) - decided
 
 
 class _Server:
     """The flow's own state: the collected message."""
 
     __slots__ = (
-        "_body_failed",
         "_conn",
         "_content",
+        "_fixer",
+        "_fixups",
         "_hooks",
         "_last",
         "_peer",
-        "_pieces",
         "_quit",
+        "_refusal",
+        "_rights",
         "_session",
-        "_size",
     )
 
-    def __init__(self, conn: ServerConnection, hooks: Hooks, peer: str | None) -> None:
+    def __init__(self, conn: ServerConnection, hooks: Hooks, peer: str | None, fixups: Fixups | None) -> None:
         self._conn = conn
         self._hooks = hooks
         self._peer = peer
+        self._fixups = fixups
+        self._rights = conn.config.policy.enforce_submission_rights or "on_sender" in hooks
+        self._content = Content()
+        self._fixer: MessageFixer | None = None
+        # What answers the body, whatever else comes of it.
+        self._refusal: Reply | None = None
         # Made for the first hook that is called.
         self._session: Session | None = None
         self._last = b""
         self._quit = False
-        self._start_body()
 
     def run(self, *, implicit_tls: bool) -> Flow[None]:
         conn = self._conn
-        undecided = _undecided(self._hooks.names)
-        collects = "on_body" not in self._hooks
+        undecided = _undecided(self._hooks.names, self._rights, conn.config.limits.greet_pause > 0)
+        keep = self._content.keep if "on_body" not in self._hooks and self._fixups is None else None
         if implicit_tls:
             yield from self._handshake()
         while True:
@@ -129,8 +156,8 @@ class _Server:
                 except Shutdown:
                     # [RFC5321-3.8b] in any state, also in the middle of data.
                     conn.close(replies.SHUTTING_DOWN)
-            elif collects and isinstance(event, BodyChunk):
-                self._keep(event.data)
+            elif keep is not None and isinstance(event, BodyChunk):
+                keep(event.data)
             elif isinstance(event, MessageReceived):
                 yield from self._message(event.envelope)
             elif isinstance(event, ConnectionClosed):
@@ -174,7 +201,9 @@ class _Server:
             case MessageReceived(envelope):
                 yield from self._message(envelope)
             case ConnectionOpened():
-                yield from self._decide("on_connect", failure=replies.SHUTTING_DOWN)
+                yield from self._greet()
+            case MailReceived(path, parameters) if self._rights:
+                yield from self._mail(path, parameters)
             case HelloReceived() | MailReceived() | RcptReceived() | BodyStarted() | VrfyReceived():
                 hook, arguments = _DECISIONS[type(event)]
                 yield from self._decide(hook, *arguments(event))
@@ -203,9 +232,11 @@ class _Server:
         method = hooks.methods.get(hook)
         if method is None:
             return None
-        if self._session is None:
-            self._session = Session(self._conn, self._peer)
-        return Ask(partial(method, self._session, *arguments), hook in hooks.in_thread, logged=True)
+        session = self._session
+        if session is None:
+            session = self._session = Session(self._conn, self._peer)
+        question = partial(method, session, *arguments)
+        return Ask(question, hook in hooks.in_thread, True, self._conn.config.limits.hook_timeout)
 
     def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:
         """Whether the event was accepted."""
@@ -221,6 +252,9 @@ class _Server:
             if isinstance(answer, Reply):
                 self._conn.reply(answer)
                 return answer.code < 400
+            if isinstance(answer, Mailbox):
+                self._conn.accept_as(answer)
+                return True
             if isinstance(answer, (list, tuple)) and all(isinstance(reply, Reply) for reply in answer):
                 self._conn.reply_each(answer)
                 return any(reply.code < 400 for reply in answer)
@@ -247,26 +281,84 @@ class _Server:
             except Exception:
                 return
 
+    # ---- the greeting and the sender ----
+
+    def _greet(self) -> Flow[None]:
+        conn = self._conn
+        pause = conn.config.limits.greet_pause
+        if pause > 0:
+            try:
+                early = yield Receive(Deadline(Wait.GREETING, pause))
+            except TimeoutError:
+                pass
+            except OSError:
+                conn.close(None)
+                return
+            except Shutdown:
+                conn.close(replies.SHUTTING_DOWN)
+                return
+            else:
+                if early:
+                    conn.reject(replies.TALKED_EARLY)
+                conn.receive_data(early)
+                if early:
+                    return
+        yield from self._decide("on_connect", failure=replies.SHUTTING_DOWN)
+
+    def _mail(self, path: ReversePath, parameters: Parameters) -> Flow[None]:
+        """[RFC4409-6.1a] the sender must be the identity's own, before anything else is asked."""
+        identity = self._conn.identity
+        if path is not None and identity is not None and proved(identity):
+            question = self._question("on_sender", identity, path)
+            try:
+                permitted = owns(identity, path) if question is None else (yield question)
+            except Exception:
+                self._conn.reject(replies.LOCAL_ERROR)
+                return
+            if permitted is not True:
+                self._conn.reject(self._conn.config.policy.sender_not_permitted)
+                return
+        yield from self._decide("on_mail", path, parameters)
+
+    # ---- the message ----
+
     def _body(self, data: bytes) -> Flow[None]:
+        """The next octets, as they came."""
+        if self._fixups is None or self._refusal is not None:
+            yield from self._piece(data)
+            return
+        fixer = self._fixer = self._fixer or self._fixups.fixer(self._conn, self._peer)
+        yield from self._piece(fixer.feed(data))
+        if fixer.refusal is not None:
+            self._refuse(fixer.refusal)
+
+    def _piece(self, data: bytes) -> Flow[None]:
+        """The next octets for the handler."""
+        if not data or self._refusal is not None:
+            return
         question = self._question("on_body", data)
         if question is None:
-            self._keep(data)
+            self._content.keep(data)
             return
         try:
             yield question
         except Exception:
-            self._body_failed = True
-            with suppress(LocalProtocolError):
-                # Read to its end all the same, unless this was the end.
-                self._conn.refuse_body(replies.LOCAL_ERROR)
+            self._refuse(replies.LOCAL_ERROR)
+
+    def _refuse(self, reply: Reply) -> None:
+        """Read to its end all the same, unless this was the end."""
+        self._refusal = reply
+        with suppress(LocalProtocolError):
+            self._conn.refuse_body(reply)
 
     def _message(self, envelope: Envelope) -> Flow[None]:
-        content = b"".join(self._pieces or ()) if self._content is None else self._content.getvalue()
-        failed = self._body_failed
+        if self._fixups is not None:
+            yield from self._last_piece(self._fixups)
+        content, refusal = self._content.take(), self._refusal
         self._start_body()
-        if failed:
-            # A piece of it was lost, so none of it is there.
-            self._conn.reject(replies.LOCAL_ERROR)
+        if refusal is not None:
+            # A piece of it was lost, or must not be there: so none of it is.
+            self._conn.reject(refusal)
             accepted = False
         else:
             accepted = yield from self._decide("on_message", envelope, content)
@@ -274,26 +366,20 @@ class _Server:
             # Whatever was kept of it must go, as after every other end without a message.
             yield from self._tell("on_reset")
 
-    def _start_body(self) -> None:
-        self._pieces: list[bytes] | None = None
-        self._size = 0
-        self._content: BytesIO | None = None
-        self._body_failed = False
+    def _last_piece(self, fixups: Fixups) -> Flow[None]:
+        """What was held back to the end of the message, and whether it was all right as a whole."""
+        fixer = self._fixer or fixups.fixer(self._conn, self._peer)
+        yield from self._piece(fixer.finish())
+        if self._refusal is None:
+            self._refusal = fixer.refusal
+        if self._session is None:
+            self._session = Session(self._conn, self._peer)
+        self._session.fixups = fixer.changes
 
-    def _keep(self, data: bytes) -> None:
-        # Pieces are joined once; those of a long message are collected in one place instead, so that
-        # it is never there twice.
-        if self._content is not None:
-            self._content.write(data)
-        elif self._pieces is None:
-            self._pieces = [data]
-        else:
-            self._pieces.append(data)
-            self._size += len(data)
-            if self._size > _JOINED:
-                self._content = BytesIO()
-                self._content.writelines(self._pieces)
-                self._pieces = None
+    def _start_body(self) -> None:
+        self._content.drop()
+        self._fixer = None
+        self._refusal = None
 
     def _auth(self, event: AuthNeed) -> Flow[None]:
         match event.need:
@@ -308,7 +394,7 @@ class _Server:
             case VerifyPrincipal(principal):
                 question = self._question("on_auth_kerberos", principal)
             case Work(work):
-                question = Ask(work, blocking=True)
+                question = Ask(work, True, timeout=self._conn.config.limits.hook_timeout)
             case Authorize(authcid, authzid):
                 question = self._question("on_auth_authorize", authcid, authzid)
         if question is None:
@@ -320,6 +406,9 @@ class _Server:
         except Exception:
             self._conn.auth_refuse()
             return
+        if isinstance(answer, Reply) and answer.code == CLOSING:
+            self._conn.auth_refuse(answer)
+            return
         try:
             self._conn.auth_answer(answer)
         except LocalProtocolError as error:
@@ -329,7 +418,7 @@ class _Server:
 
 
 def _complain(hook: str, answer: object) -> None:
-    raise TypeError(f"{hook} answered {type(answer).__name__}, not None or a Reply")
+    raise TypeError(f"{hook} answered {type(answer).__name__}, which is no decision")
 
 
 def _reraise(error: Exception) -> None:

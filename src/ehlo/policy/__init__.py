@@ -12,20 +12,23 @@ from ehlo.policy.envelope import (
     check_data,
     check_mail,
     check_rcpt,
+    completed,
 )
-from ehlo.policy.presets import EXCHANGE, OPEN_TEST, OXSMTP_2008
+from ehlo.policy.presets import EXCHANGE, OPEN_TEST, OXSMTP_2008, RFC6409_STRICT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo.policy.convert import ConversionError, to_eight_bit, to_seven_bit
     from ehlo.policy.message import Fixup, MessageFixer, MessagePolicy
     from ehlo.policy.needs import MessageNeed, NeedScanner, needs_of
+    from ehlo.policy.rights import SenderRights, owns
     from ehlo.policy.trace import MessageFacts
 
 __all__ = [
     "EXCHANGE",
     "OPEN_TEST",
     "OXSMTP_2008",
+    "RFC6409_STRICT",
     "BareNewlines",
     "ConversionError",
     "Fixup",
@@ -34,11 +37,14 @@ __all__ = [
     "MessageNeed",
     "MessagePolicy",
     "NeedScanner",
+    "SenderRights",
     "SubmissionPolicy",
     "check_data",
     "check_mail",
     "check_rcpt",
+    "completed",
     "needs_of",
+    "owns",
     "to_eight_bit",
     "to_seven_bit",
 ]
@@ -49,6 +55,7 @@ __getattr__, __dir__ = lazily(
         "ehlo.policy.convert": "ConversionError to_eight_bit to_seven_bit",
         "ehlo.policy.message": "Fixup MessageFixer MessagePolicy",
         "ehlo.policy.needs": "MessageNeed NeedScanner needs_of",
+        "ehlo.policy.rights": "SenderRights owns",
         "ehlo.policy.trace": "MessageFacts",
     },
 )

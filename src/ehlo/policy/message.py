@@ -34,9 +34,10 @@ import attrs
 
 from ehlo._value import Value
 from ehlo.policy._addresses import ADDRESS_FIELDS, addresses, qualified
+from ehlo.policy._domains import own_domain
 from ehlo.policy._fields import EMPTY_LINE, Field, split_fields
 from ehlo.policy.needs import NeedScanner
-from ehlo.policy.trace import MessageFacts, date_time, own_domain, received
+from ehlo.policy.trace import MessageFacts, date_time, received
 from ehlo.wire.address import AddressError, Mailbox, render_path
 from ehlo.wire.reply import Reply
 

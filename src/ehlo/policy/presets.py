@@ -23,6 +23,15 @@ EXCHANGE: Final = SubmissionPolicy(
 """The profile as Microsoft's own servers speak it: their replies and their leniences [EXCH-reply-a,
 EXCH-reply-b, EXCH-reply-c]."""
 
+RFC6409_STRICT: Final = SubmissionPolicy(
+    require_tls=True,
+    require_return_path=True,
+    enforce_submission_rights=True,
+    require_8bitmime=True,
+)
+"""RFC 6409 with all that it lets a server demand of envelopes: TLS (RFC 8314), a return path, senders that
+are the user's own [RFC4409-6.1a], and 8-bit content that is declared [RFC5321-2.4e]."""
+
 OPEN_TEST: Final = SubmissionPolicy(
     require_auth=False,
     allow_cleartext_auth=True,

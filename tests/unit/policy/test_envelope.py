@@ -95,14 +95,18 @@ def test_data(bare: bool, eight: bool, declared: bool, keep: bool, require: bool
         assert refusal is None
 
 
-@pytest.mark.clause("OXSMTP-A-a", "RFC4954-4z")
+@pytest.mark.clause("OXSMTP-A-a", "OXSMTP-A-b", "RFC4954-4z")
 def test_the_defaults_are_the_profile() -> None:
     policy = SubmissionPolicy()
     assert {field.name: getattr(policy, field.name) for field in attrs.fields(SubmissionPolicy)} == {
         "require_auth": True,
+        "postmaster_without_auth": False,
         "require_tls": False,
         "allow_cleartext_auth": False,
         "require_qualified_domains": True,
+        "qualify_with": None,
+        "require_return_path": False,
+        "enforce_submission_rights": False,
         "rejection_code": 554,
         "trust_submitter": False,
         "legacy_auth_line": False,
@@ -111,6 +115,7 @@ def test_the_defaults_are_the_profile() -> None:
         "bad_credentials": Reply(535, "Authentication credentials invalid", "5.7.8"),
         "authentication_required": Reply(530, "Authentication required", "5.7.0"),
         "unknown_mechanism": Reply(504, "Unrecognized authentication type", "5.5.4"),
+        "sender_not_permitted": Reply(550, "Sender not authorized for this identity", "5.7.1"),
         "bare_newlines": BareNewlines.REFUSE,
         "require_8bitmime": False,
     }
