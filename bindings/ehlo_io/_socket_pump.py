@@ -87,7 +87,7 @@ class _Polling:
 _Waiting = _Polling if hasattr(select, "poll") else _Selecting
 
 
-class _LeftBehind(BaseException):
+class LeftBehind(BaseException):
     """Another thread runs the flow now."""
 
 
@@ -104,11 +104,11 @@ class SocketPump(Timed):
         "_channel",
         "_flow",
         "_make_channel",
-        "_peer",
         "_received",
         "_source",
         "_stopping",
         "_waiting",
+        "peer",
         "sock",
     )
 
@@ -126,7 +126,7 @@ class SocketPump(Timed):
         self._make_channel = make_channel
         # None while the octets are those of the socket.
         self._channel: Channel | None = None
-        self._peer = peer
+        self.peer = peer
         self._source: Source | None = None
         self._received: list[bytes] | None = None
         self._flow: flows.Flow[Any] | None = None
@@ -160,7 +160,7 @@ class SocketPump(Timed):
         """Run the flow to its end without the answer. The thread that waits for it is left behind."""
         assert self._flow is not None, "a flow asked"
         error = TimeoutError("user code took too long")
-        LOGGER.error("a hook of the handler failed (session with %s)", self._peer, exc_info=error)
+        LOGGER.error("a hook of the handler failed (session with %s)", self.peer, exc_info=error)
         self._run(self._flow, error)
 
     def _run(self, flow: flows.Flow[T], error: Exception | None) -> T:
@@ -174,12 +174,13 @@ class SocketPump(Timed):
                 except Exception as raised:
                     error = raised
         except StopIteration as stop:
+            self._flow = None
             result: T = stop.value
             return result
         except Exception:
             # The flow has closed the connection itself where it is over; a refusal leaves it open.
             raise
-        except _LeftBehind:
+        except LeftBehind:
             raise
         except BaseException:
             self.sock.close()
@@ -226,9 +227,10 @@ class SocketPump(Timed):
         try:
             return self._answer(action)
         finally:
-            if not asked:
-                raise _LeftBehind
-            asked.clear()
+            try:
+                asked.pop()
+            except IndexError:
+                raise LeftBehind from None
 
     def _answer(self, action: Ask) -> Any:
         try:
@@ -236,7 +238,7 @@ class SocketPump(Timed):
             return answer if answer is None else _plain(answer)
         except Exception:
             if action.logged:
-                log_hook_failure(self._peer)
+                log_hook_failure(self.peer)
             raise
 
     def _wait(self, events: int, deadline: ehlo.Deadline | None) -> int:
