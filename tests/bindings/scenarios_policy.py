@@ -233,7 +233,8 @@ class _Streamed(_Mended):
         session.state = None
 
 
-async def _messages_are_mended(io: Io, sink: _Mended, tls: str) -> None:
+async def _messages_are_mended(io: Io, kind: type[_Mended], tls: str) -> None:
+    sink = kind()
     policy = ehlo.MessagePolicy(sender=True, refuse_nul=True)
     now = datetime.datetime.now(datetime.UTC)
     async with (
@@ -268,7 +269,7 @@ for _tls in ("starttls", "implicit"):
     for _kind in (_Mended, _Streamed):
         add(
             f"messages_are_mended{_kind.__name__.lower()}_{_tls}",
-            lambda io, kind=_kind, tls=_tls: _messages_are_mended(io, kind(), tls),
+            partial(_messages_are_mended, kind=_kind, tls=_tls),
             clauses=_TRACE,
         )
 

@@ -26,6 +26,7 @@ import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
+from ehlo_io.cli import rights
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
@@ -33,8 +34,14 @@ from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.urls import is_host
 
 PRESETS: Final = MappingProxyType(
-    {"oxsmtp-2008": ehlo.OXSMTP_2008, "exchange": ehlo.EXCHANGE, "open-test": ehlo.OPEN_TEST}
+    {
+        "oxsmtp-2008": ehlo.OXSMTP_2008,
+        "exchange": ehlo.EXCHANGE,
+        "rfc6409-strict": ehlo.RFC6409_STRICT,
+        "open-test": ehlo.OPEN_TEST,
+    }
 )
+TRACE_ONLY: Final = ehlo.MessagePolicy(date=False, message_id=False)
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -61,6 +68,8 @@ class Arguments:
     allow_cleartext_auth: bool
     max_size: int | None
     preset: str
+    sender: tuple[str, ...]
+    no_fixups: bool
     io: str
     transcript: bool
 
@@ -89,6 +98,8 @@ class Arguments:
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
+@rights.sender_option
+@click.option("--no-fixups", is_flag=True, help="Add no Date and no Message-ID, only the trace.")
 @io_option
 @transcript_option
 def serve(**given: Any) -> None:
@@ -119,6 +130,7 @@ def _serve(arguments: Arguments) -> None:
         extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
+        message_policy=TRACE_ONLY if arguments.no_fixups else ehlo.MessagePolicy(),
     )
     _add_tls(options, arguments)
     if arguments.max_size is not None:
@@ -128,6 +140,7 @@ def _serve(arguments: Arguments) -> None:
     if not policy.require_auth and not _is_loopback(arguments.host):
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
     handler = handler_of(storage, users, arguments.keytab)
+    rights.add(handler, arguments.sender)
     try:
         RUNNERS[arguments.io](handler, arguments.host, arguments.port, options)
     except ehlo.LocalProtocolError as error:
@@ -251,7 +264,7 @@ def _storage(maildir: Path | None, hostname: str) -> Storage:
         raise Failure(f"no Maildir in {maildir}: {reason(error)}") from None
 
 
-def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | None = None) -> object:
+def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | None = None) -> SimpleNamespace:
     """The hooks of both; what waits for the disk runs where it stalls nobody else."""
     handler = SimpleNamespace(
         on_data=storage.on_data,
