@@ -53,7 +53,8 @@ class SenderRights:
         for name, given in senders.items():
             if isinstance(given, str):
                 raise LocalProtocolError("the senders of a name are a list, not one text")
-            self._senders[name.casefold()] = frozenset(map(_sender, given))
+            key = name.casefold()
+            self._senders[key] = self._senders.get(key, _NOTHING) | frozenset(map(_sender, given))
 
     def permits(self, identity: Identity, path: Mailbox) -> bool:
         """Whether the identity may use the sender."""

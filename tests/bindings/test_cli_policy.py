@@ -1,0 +1,49 @@
+"""What `ehlo serve` asks of senders, and what it does to messages."""
+
+from __future__ import annotations
+
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+from tests.bindings.programs import ALICE, BOB, CAROL, MESSAGE, SENDER, USER, one_line, run, serving
+
+import ehlo
+
+
+@pytest.mark.clause("OXSMTP-3.2b", "RFC4409-8.2a", "RFC4409-8.3a", "RFC5321-4.4a", "RFC6409-8a")
+def test_messages_get_what_they_lack(tmp_path: Path) -> None:
+    complete = b"Date: Fri, 21 Nov 1997 09:55:06 -0600\r\nMessage-ID: <1@client.example>\r\n" + MESSAGE
+    with serving(*USER, "--maildir", tmp_path, "--hostname", "mail.local.example") as program:
+        with program.connect(auth=ALICE) as client:
+            client.submit(MESSAGE, sender=SENDER, recipients=[BOB])
+            client.submit(complete, sender=SENDER, recipients=[CAROL])
+            with pytest.raises(ehlo.SubmissionFailed, match=r"552 5\.3\.4 "):
+                client.submit(b"x: y\r\n" * 30_000, sender=SENDER, recipients=[BOB])
+        assert program.end() == 0
+    stored = [path.read_bytes() for path in (tmp_path / "new").iterdir()]
+    mended, untouched = sorted(stored, key=lambda octets: octets.endswith(complete))
+    fields = ["Return-Path", "Received", "Subject", "Date", "Message-ID"]
+    assert message_from_bytes(mended).keys() == fields
+    assert message_from_bytes(mended)["Message-ID"].endswith("@mail.local.example>")
+    added = message_from_bytes(untouched.removesuffix(complete))
+    assert added.keys() == ["Return-Path", "Received"]
+    assert "with ESMTPA id " in added["Received"]
+
+
+@pytest.mark.clause("RFC4409-6.1a")
+def test_who_may_send_as_what() -> None:
+    rights = ("--sender", f"alice:{SENDER}", "--sender", "ALICE:@lists.local.example")
+    with serving(*USER, *rights) as program:
+        with program.connect(auth=ALICE) as client:
+            for sender in (SENDER, "x@lists.local.example", None):
+                client.submit(MESSAGE, sender=sender, recipients=[BOB])
+            with pytest.raises(ehlo.SubmissionFailed, match=r"550 5\.7\.1 "):
+                client.submit(MESSAGE, sender=CAROL, recipients=[BOB])
+        assert program.end() == 0
+
+
+@pytest.mark.parametrize("text", ["alice", "alice:", "alice:carol", "alice:@", "alice:a b@c.example"])
+def test_senders_that_are_none(text: str) -> None:
+    line = one_line(run("serve", "--port", "0", *USER, "--sender", text))
+    assert line.startswith("--sender is NAME:ADDRESS")
