@@ -81,6 +81,10 @@ class SubmissionPolicy(Value):
     hello_without_name: bool = False
     """[NTLM-1.7a] EHLO and HELO are taken without an argument."""
 
+    reply_hostname: bool = False
+    """[EXCH-reply-d] what the engine refuses ends in the server's name in brackets, to be found in its
+    logs."""
+
     bad_credentials: Reply = replies.AUTH_INVALID
     authentication_required: Reply = replies.AUTH_REQUIRED
     unknown_mechanism: Reply = replies.AUTH_UNKNOWN
