@@ -386,6 +386,7 @@ def test_what_may_be_left_out_where_it_is_not_offered(value: object, vital: bool
 @pytest.mark.clause(
     "RFC4865-4.2b", "RFC4865-4.2c", "RFC4865-5.2a", "RFC2852-3a", "RFC3885-3.2a", "RFC6531-3.1b"
 )
+@pytest.mark.clause("RFC4409-7m", "RFC4409-7n", "RFC6409-7b")
 @pytest.mark.parametrize(
     ("parameters", "reply"),
     [

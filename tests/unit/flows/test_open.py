@@ -221,7 +221,7 @@ def test_a_reply_glued_behind_220() -> None:
         opened(greeted("STARTTLS") + "C: STARTTLS\nS: 220 go\nS: 250-AUTH PLAIN\n", tls=TlsMode.STARTTLS)
 
 
-@pytest.mark.clause("SEC-TLS-cli-b", "SEC-TLS-cli-d")
+@pytest.mark.clause("SEC-TLS-cli-b", "SEC-TLS-cli-d", "RFC8314-5b", "RFC8314-5.2b")
 def test_nothing_of_value_leaves_before_tls() -> None:
     sent = b""
     flow = open_session(ClientConnection(), session_options(tls=TlsMode.STARTTLS, auth=LOGIN))
@@ -351,7 +351,7 @@ def test_no_password_in_clear() -> None:
     assert conn.authenticated
 
 
-@pytest.mark.clause("RFC4954-14a")
+@pytest.mark.clause("RFC4954-14a", "RFC8314-5a")
 def test_tls_without_a_verified_certificate_protects_no_password() -> None:
     conn = ClientConnection()
     flow = open_session(conn, session_options(tls=TlsMode.IMPLICIT, auth=LOGIN))
