@@ -19,7 +19,9 @@ from ehlo_io._socket_pump import LeftBehind, SocketPump
 __all__ = ["GRACE", "Server", "serve"]
 
 _WATCH: Final = 1.0
-"""Seconds between two looks for hooks that take too long."""
+"""Seconds between two looks for hooks that take too long, at most."""
+_BUSY: Final = 0.01
+"""And at least."""
 
 
 class Server:
@@ -36,7 +38,7 @@ class Server:
         threads = [threading.Thread(target=self._accept, name="ehlo-accept", daemon=True)]
         patience = setup.config.limits.hook_timeout
         if patience is not None:
-            often = min(_WATCH, patience / 4)
+            often = min(_WATCH, max(patience / 4, _BUSY))
             threads.append(
                 threading.Thread(target=self._watch, args=(often,), name="ehlo-watch", daemon=True)
             )

@@ -87,6 +87,8 @@ class ServerSetup:
         )
         if implicit and tls is None:
             raise ehlo.LocalProtocolError("implicit_tls needs a TLS context")
+        if policy.require_tls and tls is None:
+            raise ehlo.LocalProtocolError("the policy requires TLS and there is no TLS context")
         if policy.require_auth and not mechanisms:
             raise ehlo.LocalProtocolError(
                 "the policy requires authentication and the handler has no on_auth_... hook"

@@ -116,7 +116,7 @@ async def hook_in_time(io: Io) -> None:
     blocking = io.name == "blocking"
 
     class Slow(Sink):
-        def on_rcpt(self, *arguments: Any) -> Any:
+        def on_rcpt(self, session: ehlo.Session, path: Any, parameters: Any) -> Any:
             self.calls.append("rcpt")
             return threading.Event().wait(0.2) or None if blocking else self._later()
 

@@ -6,9 +6,10 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
-from tests.bindings.programs import ALICE, BOB, CAROL, MESSAGE, SENDER, USER, one_line, run, serving
+from tests.bindings.programs import ALICE, BOB, CAROL, MESSAGE, PASSWORD, SENDER, USER, one_line, run, serving
 
 import ehlo
+from ehlo_io import client_context
 
 
 @pytest.mark.clause("OXSMTP-3.2b", "RFC4409-8.2a", "RFC4409-8.3a", "RFC5321-4.4a", "RFC6409-8a")
@@ -38,6 +39,24 @@ def test_who_may_send_as_what() -> None:
         with program.connect(auth=ALICE) as client:
             for sender in (SENDER, "x@lists.local.example", None):
                 client.submit(MESSAGE, sender=sender, recipients=[BOB])
+            with pytest.raises(ehlo.SubmissionFailed, match=r"550 5\.7\.1 "):
+                client.submit(MESSAGE, sender=CAROL, recipients=[BOB])
+        assert program.end() == 0
+
+
+@pytest.mark.clause("RFC4409-6.1a", "RFC4409-4.3a")
+def test_the_strict_preset(tmp_path: Path) -> None:
+    line = one_line(run("serve", "--port", "0", *USER, "--preset", "rfc6409-strict"))
+    assert line == "the policy requires TLS and there is no TLS context"
+    ca = tmp_path / "ca.pem"
+    options = ("--user", f"{SENDER}:{PASSWORD}", "--self-signed", "--write-ca", ca)
+    with serving(*options, "--preset", "rfc6409-strict") as program:
+        context = client_context(str(ca))
+        account = ehlo.Password(SENDER, PASSWORD)
+        with program.connect(
+            tls="starttls", context=context, server_name="localhost", auth=account
+        ) as client:
+            client.submit(MESSAGE, sender=SENDER, recipients=[BOB])
             with pytest.raises(ehlo.SubmissionFailed, match=r"550 5\.7\.1 "):
                 client.submit(MESSAGE, sender=CAROL, recipients=[BOB])
         assert program.end() == 0
