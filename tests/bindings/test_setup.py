@@ -59,6 +59,7 @@ def test_what_could_never_serve(module: Any) -> None:
         module.serve(Sink(), port=0, hostname="two words")
 
 
+@pytest.mark.clause("RFC8314-5.2a")
 def test_port_decides_the_default_of_tls() -> None:
     assert ClientSetup.of("a.test", 465, {}).tls is ehlo.TlsMode.IMPLICIT
     assert ClientSetup.of("a.test", 587, {}).tls is ehlo.TlsMode.STARTTLS

@@ -7,6 +7,7 @@ import pytest
 from tests.helpers.driver import ALICE, OPEN, Server, server_config
 
 from ehlo import (
+    EVERY,
     OPEN_TEST,
     OXSMTP_2008,
     RFC6409_STRICT,
@@ -103,6 +104,14 @@ def test_submission_and_relay_side_by_side_with_one_set_up() -> None:
     relay: ServerConfig = attrs.evolve(submission, policy=OPEN_TEST)
     assert Server(submission).one("MAIL FROM:<a@x.org>") == AUTH_FIRST
     assert Server(relay).one("MAIL FROM:<a@x.org>").startswith("250 ")
+
+
+@pytest.mark.clause("RFC6409-7c")
+@pytest.mark.parametrize("word", ["CONPERM", "CONNEG"])
+def test_content_negotiation_is_never_offered(word: str) -> None:
+    server = Server(attrs.evolve(server_config(), extensions=EVERY), hello=False)
+    assert not any(word in line for line in server.say("EHLO a"))
+    assert server.one(f"MAIL FROM:<a@x.org> {word}").startswith("555 5.5.4 ")
 
 
 @pytest.mark.clause("RFC4409-4.3a", "RFC5321-2.4e")
