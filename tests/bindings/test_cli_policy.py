@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from email import message_from_bytes
 from pathlib import Path
 
@@ -30,6 +31,35 @@ def test_messages_get_what_they_lack(tmp_path: Path) -> None:
     added = message_from_bytes(untouched.removesuffix(complete))
     assert added.keys() == ["Return-Path", "Received"]
     assert "with ESMTPA id " in added["Received"]
+
+
+ADDRESSES = {
+    "unqualified": b"To: bob\r\n",
+    "one label": b"From: alice@local\r\n",
+    "no address": b"From: Alice Liddell\r\n",
+}
+
+
+@pytest.mark.clause("RFC4409-4.2b", "RFC4409-5.1b", "RFC4409-5.1d")
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [(USER, set(ADDRESSES)), ((*USER, "--no-fixups"), set()), (("--preset", "open-test"), set())],
+)
+def test_who_alters_messages_answers_for_the_addresses_in_them(
+    options: tuple[str, ...], refused: set[str]
+) -> None:
+    with serving(*options) as program:
+        with program.connect(auth=ALICE if "--user" in options else None) as client:
+            for what, field in ADDRESSES.items():
+                expected = (
+                    pytest.raises(ehlo.SubmissionFailed, match=r"554 5\.6\.0 ")
+                    if what in refused
+                    else contextlib.nullcontext()
+                )
+                with expected:
+                    client.submit(field + MESSAGE, sender=SENDER, recipients=[BOB])
+        assert program.end() == 0
+    assert program.out.count("octets") == len(ADDRESSES) - len(refused)
 
 
 @pytest.mark.clause("RFC4409-6.1a")

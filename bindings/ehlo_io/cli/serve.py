@@ -26,7 +26,7 @@ import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
-from ehlo_io.cli import rights
+from ehlo_io.cli import policies
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
@@ -41,7 +41,6 @@ PRESETS: Final = MappingProxyType(
         "open-test": ehlo.OPEN_TEST,
     }
 )
-TRACE_ONLY: Final = ehlo.MessagePolicy(date=False, message_id=False)
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -98,8 +97,8 @@ class Arguments:
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
-@rights.sender_option
-@click.option("--no-fixups", is_flag=True, help="Add no Date and no Message-ID, only the trace.")
+@policies.sender_option
+@policies.fixups_option
 @io_option
 @transcript_option
 def serve(**given: Any) -> None:
@@ -130,7 +129,7 @@ def _serve(arguments: Arguments) -> None:
         extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
-        message_policy=TRACE_ONLY if arguments.no_fixups else ehlo.MessagePolicy(),
+        message_policy=policies.message_policy(policy, no_fixups=arguments.no_fixups),
     )
     _add_tls(options, arguments)
     if arguments.max_size is not None:
@@ -140,7 +139,7 @@ def _serve(arguments: Arguments) -> None:
     if not policy.require_auth and not _is_loopback(arguments.host):
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
     handler = handler_of(storage, users, arguments.keytab)
-    rights.add(handler, arguments.sender)
+    policies.add_rights(handler, arguments.sender)
     try:
         RUNNERS[arguments.io](handler, arguments.host, arguments.port, options)
     except ehlo.LocalProtocolError as error:

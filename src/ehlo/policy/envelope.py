@@ -1,9 +1,10 @@
 """What a submission server takes in an envelope (RFC 4409 sections 3 to 6, [MS-OXSMTP] 3.2).
 
-What is not here: how much of something a client may have is in `ehlo.Limits`, which extensions there are in
-`ehlo.ServerConfig`, what is asked of a message in `MessagePolicy`, and permissions that only the application
-knows are the decisions of its hooks [RFC4409-6.2a] [RFC4409-6.3a]. An address that breaks the grammar is 501
-whatever the policy says [RFC4409-5.1c], and the null sender alone is no reason to refuse [RFC4409-3.2c].
+What is not here: the rows of the server table on ports, mechanisms and extensions (3.1, 3.2, 3.3 and 7) are
+the binding's and `ehlo.ServerConfig`'s, how much of something a client may have is in `ehlo.Limits`, what
+is asked of a message in `MessagePolicy`, and permissions that only the application knows are the decisions
+of its hooks [RFC4409-6.2a] [RFC4409-6.3a]. An address that breaks the grammar is 501 whatever the policy
+says [RFC4409-5.1c], and the null sender alone is no reason to refuse [RFC4409-3.2c].
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a submission server mends in a header block, and what it refuses (RFC 6409 section 8, RFC 5322).
 
 A `MessageFixer` is fed a message in pieces. It holds back the header block, up to a limit, and gives it
-out mended; all behind it passes through as it came. In a handler:
+out mended; all behind it passes through as it came. `ehlo_io` servers do so with `message_policy=`, others with
+`ehlo.flows.Fixups`. By hand, in a handler:
 
     def on_data(self, session, envelope):
         session.state = MessageFixer(MessagePolicy(), MessageFacts(
@@ -75,7 +76,8 @@ class MessagePolicy(Value):
     """One field for each decision.
 
     By default a message gets what each submission server gives it, Received, and Date and Message-ID where
-    they are missing [RFC6409-8a]; a loop and an endless header block are refused. All else is off. Raises
+    they are missing [RFC6409-8a]; a loop and an endless header block are refused. All else is off, though who
+    adds more than Received answers for the addresses, too [RFC4409-4.2b]: `refuse_unqualified`. Raises
     LocalProtocolError for a `qualify_with` that is no domain.
     """
 
