@@ -1,7 +1,7 @@
 """What a submission server mends in a header block, and what it refuses (RFC 6409 section 8, RFC 5322).
 
-A `MessageFixer` is fed a message in pieces. It holds back the header block, up to a limit, and gives it
-out mended; all behind it passes through as it came. `ehlo_io` servers do so with `message_policy=`, others with
+A `MessageFixer` is fed a message in pieces. It holds back the header block, up to a limit, and gives it out
+mended; all behind it passes through as it came. `ehlo_io` servers do so with `message_policy=`, others with
 `ehlo.flows.Fixups`. By hand, in a handler:
 
     def on_data(self, session, envelope):
