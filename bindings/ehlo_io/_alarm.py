@@ -87,7 +87,23 @@ class Sleeper(Timed):
 
     def _bound(self, deadline: ehlo.Deadline | None) -> None:
         """Let the wait that begins now end at the deadline."""
-        until = self._expiry(deadline, self._alarm.now)
+        self._wake_by(self._expiry(deadline, self._alarm.now))
+
+    def _allow(self, seconds: float | None) -> float:
+        """Let user code take so long. The deadline that goes on is not touched; give the result to
+        `_go_on`."""
+        before = self._until
+        self._until = math.inf if seconds is None else self._alarm.now() + seconds
+        self._wake_by(self._until)
+        return before
+
+    def _go_on(self, before: float) -> None:
+        """User code is done."""
+        self._until = before
+        if self._entry is not None and self._entry.when > before:
+            self._no_alarm()
+
+    def _wake_by(self, until: float) -> None:
         entry = self._entry
         if entry is None or until < entry.when:
             if entry is not None:
@@ -110,5 +126,5 @@ class Sleeper(Timed):
             self._time_is_over()
 
     def _time_is_over(self) -> None:
-        """End the wait, if there is one: user code may be at work."""
+        """End the wait, if there is one."""
         raise NotImplementedError

@@ -186,7 +186,7 @@ class AsyncioPump(AsyncioLink):
                 return self._ask(action)
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
-                return self._await(self._source.read(size), logged=False)
+                return self._await(self._source.read(size), None, logged=False)
             case StartTLS():
                 return self._start_tls(action)
             case Close(linger):
@@ -234,23 +234,24 @@ class AsyncioPump(AsyncioLink):
 
     def _ask(self, action: Ask) -> Any:
         if action.blocking:
-            return self._await(asyncio.to_thread(action.question), logged=action.logged)
+            return self._await(asyncio.to_thread(action.question), action.timeout, logged=action.logged)
         try:
             answer = action.question()
         except Exception:
             if action.logged:
                 log_hook_failure(self.peer)
             raise
-        return answer if answer is None else self._await(answer, logged=action.logged)
+        return answer if answer is None else self._await(answer, action.timeout, logged=action.logged)
 
-    def _await(self, answer: Any, *, logged: bool) -> Any:
+    def _await(self, answer: Any, timeout: float | None, *, logged: bool) -> Any:
         if not isawaitable(answer):
             return answer
         self._waits = _CODE
-        self._task = self._loop.create_task(self._answered(answer, logged))
+        before = self._allow(timeout)
+        self._task = self._loop.create_task(self._answered(answer, before, logged))
         return _LATER
 
-    async def _answered(self, answer: Awaitable[Any], logged: bool) -> None:
+    async def _answered(self, answer: Awaitable[Any], before: float, logged: bool) -> None:
         """Await user code, and go on from there: what follows needs no task of its own."""
         value: Any = None
         error: Exception | None = None
@@ -261,12 +262,19 @@ class AsyncioPump(AsyncioLink):
                 value = await value
         except asyncio.CancelledError:
             error = ConnectionAbortedError("what was awaited was cancelled")
+            if self._until <= self._alarm.now():
+                error = TimeoutError("what was awaited took too long")
+                if logged:
+                    log_hook_failure(self.peer)
         except Exception as raised:
             error = raised
             if logged:
                 log_hook_failure(self.peer)
         self._task = None
+        self._go_on(before)
         self._step(value, error)
+        if self.over:
+            self._no_alarm()
 
     def _close(self, linger: float) -> Any:
         transport = self._transport
@@ -308,6 +316,8 @@ class AsyncioPump(AsyncioLink):
     def _time_is_over(self) -> None:
         if self._waits in (_DATA, _ROOM, _HANDSHAKE):
             self._step(error=TimeoutError())
+        elif self._waits is _CODE and self._task is not None:
+            self._task.cancel()
         elif self._waits is _END or self._transport.is_closing():
             self._transport.abort()
 
@@ -364,7 +374,9 @@ class AsyncioPump(AsyncioLink):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._no_alarm()
+        if self._waits is not _CODE:
+            # User code goes on, and may have to be broken off.
+            self._no_alarm()
         if exc is not None and self._owner is None and self._waits is not _END:
             self._rescue()
         self._lost = exc if isinstance(exc, OSError) else ConnectionResetError("the connection is closed")

@@ -6,18 +6,24 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Unpack
+from typing import Final, Unpack
 
 from ehlo import flows
 from ehlo_io._common import GRACE, LOGGER, peer_of
 from ehlo_io._server import ServeOptions, ServerSetup
-from ehlo_io._socket_pump import SocketPump
+from ehlo_io._socket_pump import LeftBehind, SocketPump
 from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
 __all__ = ["GRACE", "Server", "serve", "serve_unix"]
+
+_WATCH: Final = 1.0
+"""Seconds between two looks for hooks that take too long, at most."""
+_BUSY: Final = 0.01
+"""And at least."""
 
 
 class Server:
@@ -32,8 +38,16 @@ class Server:
         self._pumps: dict[SocketPump, threading.Thread] = {}
         self._stopping = threading.Event()
         self._wake, self._waker = socket.socketpair()
-        self._acceptor = threading.Thread(target=self._accept, name="ehlo-accept", daemon=True)
-        self._acceptor.start()
+        threads = [threading.Thread(target=self._accept, name="ehlo-accept", daemon=True)]
+        patience = setup.config.limits.hook_timeout
+        if patience is not None:
+            often = min(_WATCH, max(patience / 4, _BUSY))
+            threads.append(
+                threading.Thread(target=self._watch, args=(often,), name="ehlo-watch", daemon=True)
+            )
+        self._threads = threads
+        for thread in threads:
+            thread.start()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -58,29 +72,49 @@ class Server:
                     LOGGER.warning("a connection could not be accepted: %s", error)
                     self._stopping.wait(0.1)
                 continue
-            peer = peer_of(name)
-            pump = SocketPump(sock, self._make_channel, peer, self._wake)
-            thread = threading.Thread(target=self._serve, args=(pump, peer), daemon=True)
+            pump = SocketPump(sock, self._make_channel, peer_of(name), self._wake)
+            self._start(pump, partial(self._begin, pump))
+
+    def _begin(self, pump: SocketPump) -> None:
+        pump.run(self._setup.flow(pump.peer))
+
+    def _start(self, pump: SocketPump, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=self._serve, args=(pump, run), daemon=True)
+        with self._lock:
+            self._pumps[pump] = thread
+        try:
+            thread.start()
+        except RuntimeError as error:
+            LOGGER.warning("a connection could not be served: %s", error)
+            self._drop(pump)
+
+    def _watch(self, often: float) -> None:
+        """A thread cannot be broken off: a hook that takes too long keeps its own, and the session goes on in
+        another one."""
+        while not self._stopping.wait(often):
             with self._lock:
-                self._pumps[pump] = thread
-            try:
-                thread.start()
-            except RuntimeError as error:
-                LOGGER.warning("a connection could not be served: %s", error)
-                self._drop(pump)
+                open_pumps = list(self._pumps)
+            now = time.monotonic()
+            for pump in open_pumps:
+                if pump.overdue(now):
+                    self._start(pump, pump.go_on)
 
     def _drop(self, pump: SocketPump) -> None:
         pump.sock.close()
         with self._lock:
             del self._pumps[pump]
 
-    def _serve(self, pump: SocketPump, peer: str | None) -> None:
+    def _serve(self, pump: SocketPump, run: Callable[[], None]) -> None:
+        over = True
         try:
-            pump.run(self._setup.flow(peer))
+            run()
+        except LeftBehind:
+            over = False
         except Exception:
-            LOGGER.exception("a connection ended in an error (session with %s)", peer)
+            LOGGER.exception("a connection ended in an error (session with %s)", pump.peer)
         finally:
-            self._drop(pump)
+            if over:
+                self._drop(pump)
 
     def close(self) -> None:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
@@ -92,7 +126,7 @@ class Server:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._acceptor.join()
+        _join(self._threads)
         with self._lock:
             open_pumps = dict(self._pumps)
         for pump in open_pumps:

@@ -50,6 +50,8 @@ class ServeOptions(TypedDict, total=False):
     """What is offered, and what of it is the handler's to keep; by default `ehlo.STANDARD`."""
     policy: ehlo.SubmissionPolicy
     limits: ehlo.Limits
+    message_policy: ehlo.MessagePolicy | None
+    """What is mended in messages, and refused of them, before the handler gets them; by default nothing."""
     trace: ehlo.Trace | None
     """Called with each record of the redacted transcript."""
 
@@ -64,6 +66,7 @@ class ServerSetup:
     implicit_tls: bool
     proxied_from: flows.TrustedProxies | None
     certificate: bytes | None
+    fixups: flows.Fixups | None
     trace: ehlo.Trace | None
     proxies: tuple[ehlo.Network, ...]
     """Who may say for whom it speaks."""
@@ -97,6 +100,8 @@ class ServerSetup:
         if implicit and tls is None:
             raise ehlo.LocalProtocolError("implicit_tls needs a TLS context")
         proxies = ehlo.networks_of(options.get("xclient_from", ()))
+        if policy.require_tls and tls is None:
+            raise ehlo.LocalProtocolError("the policy requires TLS and there is no TLS context")
         if policy.require_auth and not (mechanisms or proxies):
             raise ehlo.LocalProtocolError(
                 "the policy requires authentication and the handler has no on_auth_... hook"
@@ -119,6 +124,7 @@ class ServerSetup:
             implicit_tls=implicit,
             proxied_from=None if proxied_from is None else flows.TrustedProxies.of(proxied_from),
             certificate=own_certificate(tls, options.get("certificate")),
+            fixups=_fixups(options.get("message_policy")),
             trace=options.get("trace"),
             proxies=proxies,
         )
@@ -132,6 +138,7 @@ class ServerSetup:
             implicit_tls=self.implicit_tls,
             proxied_from=self.proxied_from,
             warn=LOGGER.warning,
+            fixups=self.fixups,
         )
 
     def channel(self) -> Channel:
@@ -145,6 +152,16 @@ def _to_proxies(extensions: Sequence[ehlo.Extension]) -> tuple[ehlo.Extension, .
     chosen = [extension for extension in extensions if extension not in others]
     proxy = ehlo.OfferFacts(xclient=True)
     return (*others, *([extension for extension in chosen if extension.offer(proxy)] or [every]))
+
+
+def _fixups(policy: ehlo.MessagePolicy | None) -> flows.Fixups | None:
+    if policy is None:
+        return None
+    return flows.Fixups(policy=policy, clock=time.time, random=secrets.token_bytes, utc_offset=_utc_offset)
+
+
+def _utc_offset(timestamp: float) -> int:
+    return time.localtime(timestamp).tm_gmtoff // 60
 
 
 def _own_name() -> str:

@@ -16,7 +16,7 @@ import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
 from ehlo_io._clock import Timed
-from ehlo_io._common import MAX_REPLIES, log_hook_failure
+from ehlo_io._common import LOGGER, MAX_REPLIES, log_hook_failure
 from ehlo_io._message import Source
 from ehlo_io._tls import Channel, MakeChannel
 
@@ -87,6 +87,10 @@ class _Polling:
 _Waiting = _Polling if hasattr(select, "poll") else _Selecting
 
 
+class LeftBehind(BaseException):
+    """Another thread runs the flow now."""
+
+
 class SocketPump(Timed):
     """Performs the actions of flows on one socket.
 
@@ -95,14 +99,16 @@ class SocketPump(Timed):
     """
 
     __slots__ = (
+        "_asked",
         "_blocks",
         "_channel",
+        "_flow",
         "_make_channel",
-        "_peer",
         "_received",
         "_source",
         "_stopping",
         "_waiting",
+        "peer",
         "sock",
     )
 
@@ -120,9 +126,12 @@ class SocketPump(Timed):
         self._make_channel = make_channel
         # None while the octets are those of the socket.
         self._channel: Channel | None = None
-        self._peer = peer
+        self.peer = peer
         self._source: Source | None = None
         self._received: list[bytes] | None = None
+        self._flow: flows.Flow[Any] | None = None
+        # When the answer of user code is due; whoever takes it out goes on with the flow.
+        self._asked: list[float] = []
         self._blocks = False
         sock.setblocking(False)
         with contextlib.suppress(OSError):
@@ -137,8 +146,26 @@ class SocketPump(Timed):
 
     def run(self, flow: flows.Flow[T], source: Source | None = None) -> T:
         self._source = source
+        self._flow = flow
+        return self._run(flow, None)
+
+    def overdue(self, now: float) -> bool:
+        """From another thread: user code takes too long. Who is told so has to call `go_on`, once."""
+        asked = self._asked
+        try:
+            return asked[0] <= now and asked.pop() <= now
+        except IndexError:
+            return False
+
+    def go_on(self) -> None:
+        """Run the flow to its end without the answer. The thread that waits for it is left behind."""
+        assert self._flow is not None, "a flow asked"
+        error = TimeoutError("user code took too long")
+        LOGGER.error("a hook of the handler failed (session with %s)", self.peer, exc_info=error)
+        self._run(self._flow, error)
+
+    def _run(self, flow: flows.Flow[T], error: Exception | None) -> T:
         value: Any = None
-        error: Exception | None = None
         try:
             while True:
                 action = flow.send(value) if error is None else flow.throw(error)
@@ -148,10 +175,13 @@ class SocketPump(Timed):
                 except Exception as raised:
                     error = raised
         except StopIteration as stop:
+            self._flow = None
             result: T = stop.value
             return result
         except Exception:
             # The flow has closed the connection itself where it is over; a refusal leaves it open.
+            raise
+        except LeftBehind:
             raise
         except BaseException:
             self.sock.close()
@@ -192,12 +222,24 @@ class SocketPump(Timed):
         return self._receive(action.deadline)
 
     def _ask(self, action: Ask) -> Any:
+        if action.timeout is None:
+            return self._answer(action)
+        asked = self._asked = [time.monotonic() + action.timeout]
+        try:
+            return self._answer(action)
+        finally:
+            try:
+                asked.pop()
+            except IndexError:
+                raise LeftBehind from None
+
+    def _answer(self, action: Ask) -> Any:
         try:
             answer = action.question()
             return answer if answer is None else _plain(answer)
         except Exception:
             if action.logged:
-                log_hook_failure(self._peer)
+                log_hook_failure(self.peer)
             raise
 
     def _wait(self, events: int, deadline: ehlo.Deadline | None) -> int:

@@ -149,7 +149,7 @@ class TrioPump(Sleeper):
                 return await self._ask(action)
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
-                return await _result(self._source.read(size))
+                return await _result(self._source.read(size), None)
             case StartTLS():
                 return await self._start_tls(action)
             case Close(linger):
@@ -273,10 +273,13 @@ class TrioPump(Sleeper):
     async def _ask(self, action: Ask) -> Any:
         try:
             if action.blocking:
-                answer = await trio.to_thread.run_sync(action.question)
+                thread = trio.to_thread.run_sync(
+                    action.question, abandon_on_cancel=action.timeout is not None
+                )
+                answer = await _result(thread, action.timeout)
             else:
                 answer = action.question()
-            return answer if answer is None else await _result(answer)
+            return answer if answer is None else await _result(answer, action.timeout)
         except Exception:
             if action.logged:
                 log_hook_failure(self._peer)
@@ -322,5 +325,9 @@ class TrioPump(Sleeper):
             trio.lowlevel.notify_closing(self._sock)
 
 
-async def _result(answer: Any) -> Any:
-    return await answer if isawaitable(answer) else answer
+async def _result(answer: Any, timeout: float | None) -> Any:
+    if timeout is None or not isawaitable(answer):
+        return await answer if isawaitable(answer) else answer
+    with trio.move_on_after(timeout):
+        return await answer
+    raise TimeoutError("what was awaited took too long")

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
         envelope, recipient,
     )
     from ehlo.policy import (
-        EXCHANGE, OPEN_TEST, OXSMTP_2008, BareNewlines, Network, SubmissionPolicy, networks_of, trusted,
+        EXCHANGE, OPEN_TEST, OXSMTP_2008, RFC6409_STRICT, BareNewlines, MessagePolicy, Network,
+        SenderRights, SubmissionPolicy, networks_of, trusted,
     )
     from ehlo.sasl import (
         Anonymous, Authorize, Credentials, External, FetchSecret, Identity, Kerberos, MechanismError, Need,
@@ -70,6 +71,7 @@ __all__ = [
     "OPEN_TEST",
     "OXSMTP_2008",
     "PAUSED",
+    "RFC6409_STRICT",
     "STANDARD",
     "TRANSITIONS",
     "AddressError",
@@ -137,6 +139,7 @@ __all__ = [
     "MailReceived",
     "Mailbox",
     "MechanismError",
+    "MessagePolicy",
     "MessageReceived",
     "MtPriority",
     "Mtrk",
@@ -176,6 +179,7 @@ __all__ = [
     "ScramKeys",
     "SecretKind",
     "SendFacts",
+    "SenderRights",
     "ServerConfig",
     "ServerConnection",
     "ServerEvent",
@@ -277,7 +281,8 @@ __getattr__, __dir__ = lazily(
             envelope flows recipient
         """,
         "ehlo.policy": """
-            EXCHANGE OPEN_TEST OXSMTP_2008 BareNewlines Network SubmissionPolicy networks_of trusted
+            EXCHANGE OPEN_TEST OXSMTP_2008 RFC6409_STRICT BareNewlines MessagePolicy Network
+            SenderRights SubmissionPolicy networks_of trusted
         """,
         "ehlo.sasl": """
             Anonymous Authorize Credentials External FetchSecret Identity Kerberos MechanismError Need

@@ -101,6 +101,8 @@ class Recipient(Value):
 
     path: ForwardPath
     parameters: Parameters = NO_PARAMETERS
+    original: ForwardPath | None = None
+    """What RCPT said, where the application put `path` in its place; None: the same."""
 
 
 @attrs.frozen(repr=False, eq=False)

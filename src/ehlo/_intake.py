@@ -39,7 +39,7 @@ from ehlo.extensions import (
     UnsupportedParameter,
     parse_parameters,
 )
-from ehlo.policy import check_mail, check_rcpt
+from ehlo.policy import check_mail, check_rcpt, completed
 from ehlo.sasl import Identity, proved
 from ehlo.wire import address
 from ehlo.wire.command import ParameterError
@@ -126,6 +126,8 @@ def _mail(facts: Facts, argument: bytes) -> Intake:
         reverse_path = address.parse_reverse_path(path, utf8=True)
     except address.AddressError:
         return replies.BAD_SENDER
+    if reverse_path is not None:
+        reverse_path = completed(config.policy, reverse_path)
     parameters = _parameters(rest, facts.offered.mail)
     if isinstance(parameters, Reply):
         return parameters
@@ -134,6 +136,8 @@ def _mail(facts: Facts, argument: bytes) -> Intake:
     if size is not None and maximum is not None and size.octets > maximum:
         return replies.TOO_BIG
     refusal = check_mail(config.policy, reverse_path, utf8=parameters.get(SmtpUtf8) is not None)
+    if reverse_path is None and config.policy.require_return_path and not proved(facts.identity):
+        refusal = replies.NO_RETURN_PATH
     if refusal is not None:
         return refusal
     if not proved(facts.identity):
@@ -169,7 +173,7 @@ def _rcpt(facts: Facts, argument: bytes) -> Intake:
     config = facts.config
     try:
         path, rest = _path(argument, b"TO:")
-        forward_path = address.parse_forward_path(path, utf8=True)
+        forward_path = completed(config.policy, address.parse_forward_path(path, utf8=True))
     except address.AddressError:
         return replies.BAD_RECIPIENT
     parameters = _parameters(rest, facts.offered.rcpt)
@@ -179,7 +183,18 @@ def _rcpt(facts: Facts, argument: bytes) -> Intake:
         # [RFC5321-4.5.3.1.10a] 452, and the earlier ones stay valid.
         return replies.TOO_MANY_RECIPIENTS
     refusal = check_rcpt(config.policy, forward_path, utf8=facts.transaction.utf8)
-    return refusal or (RcptReceived(forward_path, parameters), replies.RCPT_OK)
+    return (
+        refusal or _waived(facts, forward_path) or (RcptReceived(forward_path, parameters), replies.RCPT_OK)
+    )
+
+
+def _waived(facts: Facts, path: address.ForwardPath) -> Reply | None:
+    """[RFC4409-6.4a] the refusal of who is not postmaster, where MAIL was let pass for his sake."""
+    policy = facts.config.policy
+    if not (policy.require_auth and policy.postmaster_without_auth) or proved(facts.identity):
+        return None
+    ours = not path.domain or path.domain.lower() == facts.config.hostname.lower()
+    return None if path.is_postmaster and ours else policy.authentication_required
 
 
 def _data(facts: Facts, argument: bytes) -> Intake:
@@ -292,11 +307,11 @@ def plain_command(config: ServerConfig, line: bytes) -> Plain | None:
 def _read_plain(config: ServerConfig, line: bytes) -> Plain | None:
     if line.startswith(b"RCPT TO:<"):
         path = address.simple_path(line, 8)
-        if path is not None and check_rcpt(config.policy, path) is None:
+        if path is not None and check_rcpt(config.policy, path := completed(config.policy, path)) is None:
             return _RCPT, RcptReceived(path, NO_PARAMETERS), replies.RCPT_OK
     elif line.startswith(b"MAIL FROM:<"):
         path = address.simple_path(line, 10)
-        if path is not None and check_mail(config.policy, path) is None:
+        if path is not None and check_mail(config.policy, path := completed(config.policy, path)) is None:
             return _MAIL, MailReceived(path, NO_PARAMETERS), replies.MAIL_OK
     elif line == b"DATA":
         return _DATA, None, replies.DATA_GO

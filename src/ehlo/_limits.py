@@ -95,5 +95,15 @@ class Limits(Value):
     tls_timeout: float = 60.0
     """The handshake, in either role."""
 
+    hook_timeout: float | None = 300.0
+    """What an application may take for one decision; then it is broken off and the client hears 451, within
+    AUTH 454. RFC 6409 asks for an answer in less than 120 [RFC6409-5.3a], clients wait for 300 and at the end
+    of a message for 600 [RFC5321-4.5.3.2b]. None: for ever. In asyncio and trio a plain function that is not
+    called in a thread holds everybody up, and its time cannot be watched."""
+
+    greet_pause: float = 0.0
+    """Seconds before the greeting. Who speaks first is 554: programs that only send what they have learned by
+    heart do so. 0: none."""
+
 
 DEFAULT: Final = Limits()

@@ -62,9 +62,15 @@ def out_of_order(facts: Facts, verb: Verb) -> Reply | None:
     # [RFC4954-4b] a second AUTH is out of sequence, too.
     if verb not in ALLOWED[state] or (verb is Verb.AUTH and facts.identity is not facts.asserted):
         return _bad_sequence(facts, verb)
-    if not proved(facts.identity) and (verb is Verb.BURL or (policy.require_auth and verb in _NEED_AUTH)):
+    if proved(facts.identity):
+        return None
+    if verb is Verb.BURL:
         # [RFC4468-3.1b] what is fetched is fetched for somebody, whoever may send.
         return policy.authentication_required
+    if policy.require_auth and verb in _NEED_AUTH:
+        # [RFC4409-6.4a] MAIL may be for postmaster: RCPT tells.
+        waived = verb is Verb.MAIL and policy.postmaster_without_auth
+        return None if waived else policy.authentication_required
     return None
 
 

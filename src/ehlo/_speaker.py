@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from ehlo import _replies as replies
 from ehlo._commands import Verb
 from ehlo._errors import LocalProtocolError
@@ -100,6 +102,9 @@ class Speaker:
 
     def _send(self, verb: Verb, reply: Reply) -> None:
         """Queue the one reply to a command and walk the table."""
+        if reply.code >= 400 and self.config.policy.reply_hostname:
+            *lines, last = reply.lines
+            reply = attrs.evolve(reply, lines=(*lines, f"{last} [{self.config.hostname}]"))
         self._answer(verb, replies.with_enhanced(verb, reply))
 
     def _refuse(self, verb: Verb, reply: Reply) -> None:

@@ -8,6 +8,7 @@ from ehlo._body import BodyReader
 from ehlo._events import Envelope, MailReceived, RcptReceived, Recipient
 from ehlo._server_config import ServerConfig
 from ehlo.extensions import NO_PARAMETERS, Body, SmtpUtf8
+from ehlo.wire.address import Mailbox
 from ehlo.wire.text import Content
 
 
@@ -38,6 +39,15 @@ class Transaction:
     def add(self, rcpt: RcptReceived) -> None:
         self._envelope = None
         self._recipients.append(Recipient(rcpt.forward_path, rcpt.parameters))
+
+    def replace(self, path: Mailbox) -> None:
+        """Another path in place of the one that was accepted last; its parameters stay as they are."""
+        self._envelope = None
+        if self._recipients:
+            last = self._recipients[-1]
+            self._recipients[-1] = Recipient(path, last.parameters, last.path)
+        else:
+            self._mail = MailReceived(path, self._mail.parameters)
 
     @property
     def declared(self) -> Body | None:

@@ -24,6 +24,7 @@ from ehlo._events import (
     ConnectionClosed,
     ConnectionOpened,
     ExpnReceived,
+    MailReceived,
     Pause,
     RcptReceived,
     ServerEvent,
@@ -39,7 +40,9 @@ from ehlo._server_config import Offer, ServerConfig
 from ehlo._state import ALLOWED, State, advance
 from ehlo._taker import Taker
 from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
+from ehlo.extensions import SmtpUtf8
 from ehlo.sasl import NO_CONTEXT, Identity, ServerContext, proved
+from ehlo.wire.address import AddressError, Mailbox, render_path
 from ehlo.wire.buffer import LineTooLong
 from ehlo.wire.codes import ReplyClass
 from ehlo.wire.command import has_control, split_line
@@ -153,6 +156,23 @@ class ServerConnection(Taker):
         self._answer(verb, reply)
         if accepted and (effect := EFFECTS.get(verb)) is not None:
             effect(self, event)
+
+    def accept_as(self, path: Mailbox) -> None:
+        """Decide the last MailReceived or RcptReceived: it is accepted, and the envelope has this path.
+
+        Raises LocalProtocolError for a path that could not stand in this envelope [RFC4409-8.7a].
+        """
+        event = self._undecided
+        if not isinstance(event, MailReceived | RcptReceived):
+            raise LocalProtocolError("only the path of MAIL or RCPT can be replaced")
+        mail = isinstance(event, MailReceived)
+        utf8 = event.parameters.get(SmtpUtf8) is not None if mail else self.transaction.utf8
+        try:
+            render_path(path, utf8=utf8)
+        except AddressError as error:
+            raise LocalProtocolError(f"the other path: {error}") from None
+        self.accept()
+        self.transaction.replace(path)
 
     def reject(self, reply: Reply) -> None:
         """Decide the last event with a 4yz or 5yz reply."""

@@ -41,7 +41,7 @@ def _message(peer: Peer) -> str:
 
 # ---- handlers ----
 
-_FAILURE: dict[str, str] = {
+FAILURE: dict[str, str] = {
     "on_connect": "421 4.3.2 ",
     "on_hello": "451 ",
     "on_auth_password": "454 4.7.0 ",
@@ -57,7 +57,7 @@ _FAILURE: dict[str, str] = {
 """What the client hears when a hook fails."""
 
 
-def _until_hook(peer: Peer, hook: str) -> str:
+def until_hook(peer: Peer, hook: str) -> str:
     """Go on to the reply to the command that asks this hook."""
     if hook == "on_connect":
         return peer.reply()
@@ -111,7 +111,7 @@ async def _hook_fails(
 
     def play() -> None:
         with Peer.silent_to(server.address) as peer:
-            reply = _until_hook(peer, hook)
+            reply = until_hook(peer, hook)
             assert reply.startswith(expected), reply
             assert SECRET not in reply
             sink.broken = False  # type: ignore[attr-defined]
@@ -140,7 +140,7 @@ def _raise(_: Io) -> None:
     raise RuntimeError(SECRET)
 
 
-for _hook, _expected in _FAILURE.items():
+for _hook, _expected in FAILURE.items():
     _run = partial(_hook_fails, hook=_hook, answer=_raise, expected=_expected, logged=SECRET)
     add(f"{_hook}_raises", _run)
     add(f"{_hook}_raises_async", partial(_run, asynchronous=True), bindings=ASYNC)

@@ -41,6 +41,15 @@ class Someone(Sleeper):
     def wait(self, seconds: float | None) -> None:
         self._bound(None if seconds is None else ehlo.Deadline(ehlo.Wait.COMMAND, seconds))
 
+    def go_on_waiting(self, deadline: ehlo.Deadline) -> None:
+        self._bound(deadline)
+
+    def work(self, seconds: float | None) -> float:
+        return self._allow(seconds)
+
+    def done(self, before: float) -> None:
+        self._go_on(before)
+
     def go(self) -> None:
         self._no_alarm()
 
@@ -121,3 +130,43 @@ def test_when_all_have_gone_nothing_rings() -> None:
     everybody[0].wait(1.0)
     bell.go_to(102.0)
     assert everybody[0].woken == [101.0]
+
+
+def test_user_code_that_takes_too_long() -> None:
+    bell = Bell()
+    someone = Someone(bell)
+    someone.wait(50.0)
+    someone.work(10.0)
+    bell.go_to(200.0)
+    assert someone.woken == [110.0]
+
+
+@pytest.mark.parametrize("seconds", [10.0, 1000.0, None])
+@pytest.mark.parametrize("work", [2.0, 40.0])
+def test_user_code_earns_no_time_for_the_wait_that_goes_on(seconds: float | None, work: float) -> None:
+    bell = Bell()
+    someone = Someone(bell)
+    deadline = ehlo.Deadline(ehlo.Wait.BLOCK, 30.0)
+    someone.go_on_waiting(deadline)
+    bell.go_to(105.0)
+    before = someone.work(seconds)
+    bell.go_to(105.0 + work)
+    broken_off = [115.0] if seconds is not None and work > seconds else []
+    assert someone.woken == broken_off
+    someone.done(before)
+    someone.go_on_waiting(deadline)
+    bell.go_to(2000.0)
+    # The bell rings for its end, also where that is past.
+    assert someone.woken[len(broken_off) :] == [130.0]
+
+
+def test_user_code_in_time_leaves_nothing_behind() -> None:
+    bell = Bell()
+    someone = Someone(bell)
+    for _ in range(50):
+        someone.done(someone.work(10.0))
+        assert bell.held <= 1
+    someone.go()
+    assert bell.held == 0
+    bell.go_to(1000.0)
+    assert someone.woken == []

@@ -54,6 +54,8 @@ def test_what_could_never_serve(module: Any) -> None:
         module.serve(object(), port=0)
     with pytest.raises(ehlo.LocalProtocolError, match="implicit_tls"):
         module.serve(Sink(), port=0, implicit_tls=True)
+    with pytest.raises(ehlo.LocalProtocolError, match="requires TLS"):
+        module.serve(Sink(), port=0, policy=ehlo.RFC6409_STRICT)
     with pytest.raises(ehlo.LocalProtocolError, match="hostname"):
         module.serve(Sink(), port=0, hostname="two words")
 

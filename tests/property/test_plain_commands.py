@@ -49,6 +49,15 @@ CONFIGS = [
     ehlo.ServerConfig(hostname="mx.example", policy=ehlo.SubmissionPolicy(require_auth=False)),
     ehlo.ServerConfig(hostname="mx.example"),
     ehlo.ServerConfig(
+        hostname="mx.example", policy=ehlo.SubmissionPolicy(require_auth=False, qualify_with="own.example")
+    ),
+    ehlo.ServerConfig(
+        hostname="mx.example",
+        policy=ehlo.SubmissionPolicy(
+            postmaster_without_auth=True, require_return_path=True, enforce_submission_rights=True
+        ),
+    ),
+    ehlo.ServerConfig(
         hostname="mx.example",
         policy=ehlo.OPEN_TEST,
         limits=ehlo.Limits(recipients=1, idle_commands=3, errors=2),

@@ -71,10 +71,18 @@ def strict() -> Server:
 @pytest.mark.clause("RFC8314-4.1a", "RFC8314-4.1b")
 @pytest.mark.clause("RFC4954-4y", "RFC4954-4z", "RFC4954-9b", "RFC4954-6f", "XLOGIN-5.1a", "OXSMTP-3.2-7d")
 @pytest.mark.clause("RFC4954-3b", "RFC4954-4aa", "RFC3207-4.2f", "OXSMTP-3.2-3.2a", "OXSMTP-3.2-3.3b")
+@pytest.mark.clause("RFC8314-4.1a", "RFC8314-4.1b")
 def test_cleartext_mechanisms_are_neither_offered_nor_taken_without_tls() -> None:
     server = strict()
     assert "250-AUTH NTLM" in server.say("EHLO a")
-    for line in (f"AUTH PLAIN {PLAIN}", "AUTH PLAIN", "AUTH LOGIN", "auth login YWxpY2U="):
+    # Right and wrong credentials look the same.
+    for line in (
+        f"AUTH PLAIN {PLAIN}",
+        "AUTH PLAIN AGEAYg==",
+        "AUTH PLAIN",
+        "AUTH LOGIN",
+        "auth login YWxpY2U=",
+    ):
         assert server.one(line) == UNKNOWN
     # The credentials were not looked at.
     assert not server.of(AuthNeed)

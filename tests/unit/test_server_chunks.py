@@ -272,7 +272,7 @@ def test_the_last_chunk_may_be_empty_and_the_message_wrong() -> None:
 # ---- BINARYMIME ----
 
 
-@pytest.mark.clause("RFC3030-3a", "RFC3030-3d", "RFC4409-7h")
+@pytest.mark.clause("RFC3030-3a", "RFC3030-3d", "RFC4409-7h", "RFC4409-7i")
 def test_binary_octets_arrive_as_they_are() -> None:
     server = in_rcpt(BINARY, MAIL + " BODY=BINARYMIME")
     octets = bytes(range(256)) * 3 + b"\r"

@@ -59,7 +59,7 @@ def test_starttls_twice(server: Server) -> None:
     assert server.conn.tls == TLS
 
 
-@pytest.mark.clause("RFC3207-4.2b")
+@pytest.mark.clause("RFC3207-4.2b", "RFC8314-4a")
 def test_starttls_that_cannot_be_had() -> None:
     server = Server(server_config(tls_available=False), hello=False)
     assert not any("STARTTLS" in line for line in server.say("EHLO a"))
@@ -187,7 +187,7 @@ def implicit(*, accept: bool = True) -> ServerConnection:
     return conn
 
 
-@pytest.mark.clause("RFC3207-4.2a", "RFC8314-3a")
+@pytest.mark.clause("RFC3207-4.2a", "RFC8314-3a", "RFC8314-3.3c")
 def test_implicit_tls_is_greeted_and_offers_no_starttls() -> None:
     conn = implicit()
     assert conn.next_event() == ConnectionOpened()

@@ -90,7 +90,7 @@ def _show(record: ehlo.WireRecord) -> None:
 def _submit(witness: Witness, io: str) -> ehlo.SubmissionResult:
     made = self_signed(_HOSTNAME)
     handler = handler_of(witness, ehlo.UserStore({_USER: _PASSWORD}))
-    server = ServeOptions(tls=made.context, hostname=_HOSTNAME)
+    server = ServeOptions(tls=made.context, hostname=_HOSTNAME, message_policy=ehlo.MessagePolicy())
     client = ConnectOptions(
         auth=ehlo.Password(_USER, _PASSWORD),
         mechanisms=("NTLM",),

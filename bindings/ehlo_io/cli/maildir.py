@@ -7,9 +7,7 @@ A message is written below `tmp`, made durable, and only then moved to `new`; wh
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import errno
-import ipaddress
 import itertools
 import os
 import re
@@ -21,8 +19,6 @@ import ehlo
 _FOLDERS = ("tmp", "new", "cur")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_ROOM = ehlo.Reply(452, "Insufficient system storage", "4.3.1")
-# What a domain or an address literal is made of.
-_NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}\Z")
 _counter = itertools.count(1)
 
 
@@ -94,7 +90,7 @@ class Maildir:
         deposit = None
         try:
             deposit = Deposit(self._top, _unique_name(self._hostname))
-            deposit.write(added_header(session, envelope, self._hostname))
+            deposit.write(return_path(envelope))
         except OSError as error:
             if deposit is not None:
                 deposit.discard()
@@ -138,51 +134,7 @@ def _no_room(error: OSError) -> ehlo.Reply:
     raise error
 
 
-# ---- the header lines on top ----
-
-
-def added_header(session: ehlo.Session, envelope: ehlo.Envelope, hostname: str) -> bytes:
-    """Return-Path and Received [RFC5321-4.4a], with the protocol names of RFC 3848."""
+def return_path(envelope: ehlo.Envelope) -> bytes:
+    """[RFC5321-4.4h] final delivery puts the sender on top."""
     sender = "" if envelope.reverse_path is None else str(envelope.reverse_path)
-    literal = _literal(session.peer)
-    name = session.client_name or ""
-    if not _NAME.match(name):
-        name = literal
-    lines = [
-        f"Return-Path: <{sender}>",
-        # [RFC5321-4.4b]
-        f"Received: from {name} ({literal})",
-        f"\tby {hostname} with {_protocol(session, envelope)}{_more_clauses(session, envelope)};",
-        f"\t{email.utils.format_datetime(email.utils.localtime())}",
-    ]
-    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
-
-
-def _more_clauses(session: ehlo.Session, envelope: ehlo.Envelope) -> str:
-    clauses = []
-    if len(envelope.recipients) == 1:
-        # [RFC5321-4.4c] of several recipients none learns of the others.
-        clauses.append(f"for <{envelope.recipients[0].path}>")
-    if session.tls is not None and session.tls.cipher.startswith("TLS_"):
-        # [RFC8314-4b] by its registered name, which OpenSSL has for TLS 1.3 only.
-        clauses.append(f"tls {session.tls.cipher}")
-    return "".join(f"\r\n\t{clause}" for clause in clauses)
-
-
-def _protocol(session: ehlo.Session, envelope: ehlo.Envelope) -> str:
-    if not session.extended:
-        return "SMTP"
-    # [RFC4505-2c] of an anonymous client nobody was authenticated.
-    known = session.identity is not None and not session.identity.anonymous
-    # [RFC6531-3.7.3a]
-    name = "ESMTP" if envelope.parameters.get(ehlo.SmtpUtf8) is None else "UTF8SMTP"
-    return f"{name}{'S' if session.tls else ''}{'A' if known else ''}"
-
-
-def _literal(peer: str | None) -> str:
-    """The peer as an address literal; 0.0.0.0 where the transport knows no address."""
-    try:
-        address = ipaddress.ip_address((peer or "0.0.0.0").partition("%")[0])  # noqa: S104
-    except ValueError:
-        return "[0.0.0.0]"
-    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+    return f"Return-Path: <{sender}>\r\n".encode("utf-8", "replace")

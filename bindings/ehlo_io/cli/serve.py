@@ -27,6 +27,7 @@ import ehlo_io.blocking
 from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
+from ehlo_io.cli import policies
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
@@ -35,7 +36,12 @@ from ehlo_io.cli.urls import is_host
 
 T = TypeVar("T")
 PRESETS: Final = MappingProxyType(
-    {"oxsmtp-2008": ehlo.OXSMTP_2008, "exchange": ehlo.EXCHANGE, "open-test": ehlo.OPEN_TEST}
+    {
+        "oxsmtp-2008": ehlo.OXSMTP_2008,
+        "exchange": ehlo.EXCHANGE,
+        "rfc6409-strict": ehlo.RFC6409_STRICT,
+        "open-test": ehlo.OPEN_TEST,
+    }
 )
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _HERE: Final = ("127.0.0.0/8", "::1", flows.UNIX_PEER)
@@ -71,6 +77,8 @@ class Arguments:
     max_size: int | None
     xclient_from: tuple[str, ...]
     preset: str
+    sender: tuple[str, ...]
+    no_fixups: bool
     io: str
     transcript: bool
 
@@ -122,6 +130,8 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
     "--xclient-from", multiple=True, metavar="NET[,...]", help="Proxies to believe (XCLIENT).  [repeatable]"
 )
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
+@policies.sender_option
+@policies.fixups_option
 @io_option
 @transcript_option
 def serve(**given: Any) -> None:
@@ -158,6 +168,7 @@ def _serve(arguments: Arguments) -> None:
         require_channel_binding=arguments.require_channel_binding,
         lmtp=arguments.lmtp,
         xclient_from=names(arguments.xclient_from),
+        message_policy=policies.message_policy(policy, no_fixups=arguments.no_fixups),
     )
     _add_tls(options, arguments)
     _add_proxies(options, arguments)
@@ -169,6 +180,7 @@ def _serve(arguments: Arguments) -> None:
     if not policy.require_auth and place.public:
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
     handler = handler_of(storage, users, arguments.keytab)
+    policies.add_rights(handler, arguments.sender)
     try:
         RUNNERS[arguments.io](handler, place, options)
     except ehlo.LocalProtocolError as error:
@@ -298,7 +310,7 @@ def _storage(maildir: Path | None, hostname: str) -> Storage:
         raise Failure(f"no Maildir in {maildir}: {reason(error)}") from None
 
 
-def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | None = None) -> object:
+def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | None = None) -> SimpleNamespace:
     """The hooks of both; what waits for the disk runs where it stalls nobody else."""
     handler = SimpleNamespace(
         on_data=storage.on_data,

@@ -11,6 +11,7 @@ from ehlo._lazy import lazily
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo.flows._close import close
+    from ehlo.flows._fixups import Fixups
     from ehlo.flows._many import Delivery, submit_many
     from ehlo.flows._open import open_session
     from ehlo.flows._proxied import UNIX_PEER, TrustedProxies
@@ -57,6 +58,7 @@ __all__ = [
     "Close",
     "Delivery",
     "Exchange",
+    "Fixups",
     "Flow",
     "Hooks",
     "HostFacts",
@@ -102,6 +104,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.flows._close": """
             close
+        """,
+        "ehlo.flows._fixups": """
+            Fixups
         """,
         "ehlo.flows.handler": """
             HOOKS Hooks Session hooks_of mechanisms_of

@@ -7,17 +7,19 @@ So an address that is not trusted gets no session at all: not one with its own a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 import attrs
 
+from ehlo import _replies as replies
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Deadline, Wait
 from ehlo._limits import Limits
 from ehlo._value import Value
-from ehlo.flows.actions import Flow, Receive
+from ehlo.flows.actions import Flow, Receive, Shutdown
+from ehlo.server import ServerConnection
 from ehlo.wire.proxy import ProxyError, ProxyHeader, parse
 
 UNIX_PEER: Final = "unix"
@@ -83,3 +85,37 @@ def receive_header(limits: Limits) -> Flow[tuple[ProxyHeader, bytes] | None]:
         data += received
     header, octets = found
     return header, data[octets:]
+
+
+def introduced(
+    conn: ServerConnection,
+    peer: str | None,
+    trusted: TrustedProxies,
+    warn: Callable[[str], None],
+    *,
+    implicit_tls: bool,
+) -> Flow[tuple[str | None, ProxyHeader | None, bytes]]:
+    """The peer from now on, the PROXY header, and what came behind it.
+
+    Without a header, or from an address that is not trusted, the connection is closed.
+    """
+    if peer in trusted:
+        try:
+            found = yield from receive_header(conn.config.limits)
+        except (ProxyError, TimeoutError) as error:
+            why = error if isinstance(error, ProxyError) else "none came in time"
+            warn(f"a connection without a PROXY header was closed: {why} (session with {peer})")
+        except (OSError, Shutdown):
+            pass
+        else:
+            if found is not None:
+                return source_of(found[0]) or peer, *found
+        # It is not told why.
+        conn.close(None)
+    else:
+        if peer is not None:
+            # Without an address it has gone already.
+            warn(f"a connection from {peer}, which is none of the trusted proxies, was closed")
+        # In clear it would be noise to a client that begins with TLS.
+        conn.close(None if implicit_tls else replies.NOT_THE_PROXY)
+    return peer, None, b""

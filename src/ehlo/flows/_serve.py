@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache, partial
-from io import BytesIO
-from typing import Any, Final, assert_never
+from functools import partial
+from typing import TYPE_CHECKING, Final, assert_never
 
 from ehlo import _replies as replies
 from ehlo._errors import LocalProtocolError, RemoteProtocolError
@@ -38,9 +37,13 @@ from ehlo._events import (
     XClientReceived,
 )
 from ehlo._state import State
-from ehlo.flows._proxied import TrustedProxies, receive_header, source_of
+from ehlo.extensions import Parameters
+from ehlo.flows._content import Content
+from ehlo.flows._decisions import DECISIONS, complain, reraise, undecided_events
+from ehlo.flows._proxied import TrustedProxies, introduced
 from ehlo.flows.actions import Ask, Close, Exchange, Flow, Receive, Send, Shutdown, StartTLS
 from ehlo.flows.handler import Hooks, Session
+from ehlo.policy import owns
 from ehlo.sasl import (
     Authorize,
     FetchSecret,
@@ -49,13 +52,19 @@ from ehlo.sasl import (
     VerifyPrincipal,
     VerifyToken,
     Work,
+    proved,
 )
 from ehlo.server import ServerConnection
-from ehlo.wire.proxy import ProxyError, ProxyHeader
+from ehlo.wire.address import Mailbox, ReversePath
+from ehlo.wire.codes import CLOSING
+from ehlo.wire.proxy import ProxyHeader
 from ehlo.wire.reply import Reply
 
+if TYPE_CHECKING:
+    from ehlo.flows._fixups import Fixups
+    from ehlo.policy.message import MessageFixer
+
 _LINGER: Final = 2.0
-_JOINED: Final = 4 * 1024 * 1024
 
 
 def serve(
@@ -66,106 +75,73 @@ def serve(
     implicit_tls: bool = False,
     proxied_from: TrustedProxies | None = None,
     warn: Callable[[str], None] = lambda _: None,
+    fixups: Fixups | None = None,
 ) -> Flow[None]:
     """Serve one connection to its end. Never raises for what the peer or the handler does.
 
     `peer` is the transport's address as text. With `proxied_from` the connection must come from one of
     these and begin with a PROXY header, whose source is the peer from then on; `warn` is told when it
-    does not.
+    does not. With `fixups` the hooks get messages as that policy mends them, and what it refuses they do
+    not get.
     """
-    server = _Server(conn, hooks, peer)
+    server = _Server(conn, hooks, peer, fixups)
     if proxied_from is None:
         return server.run(implicit_tls=implicit_tls)
     return server.run_behind(proxied_from, warn, implicit_tls=implicit_tls)
-
-
-# The events that one hook decides, and what it is told.
-_DECISIONS: Final[dict[type[object], tuple[str, Callable[[Any], tuple[object, ...]]]]] = {
-    ConnectionOpened: ("on_connect", lambda _: ()),
-    XClientReceived: ("on_connect", lambda _: ()),
-    HelloReceived: ("on_hello", lambda event: (event.name,)),
-    MailReceived: ("on_mail", lambda event: (event.reverse_path, event.parameters)),
-    RcptReceived: ("on_rcpt", lambda event: (event.forward_path, event.parameters)),
-    BodyStarted: ("on_data", lambda event: (event.envelope,)),
-    VrfyReceived: ("on_vrfy", lambda event: (event.text,)),
-}
-
-
-@lru_cache(maxsize=64)
-def _undecided(names: frozenset[str]) -> frozenset[type[object]]:
-    """The events that no hook decides: they are accepted."""
-    return frozenset(kind for kind, (hook, _) in _DECISIONS.items() if hook not in names)
 
 
 class _Server:
     """The flow's own state: the collected message."""
 
     __slots__ = (
-        "_body_failed",
         "_conn",
         "_content",
+        "_fixer",
+        "_fixups",
         "_hooks",
         "_last",
         "_peer",
-        "_pieces",
         "_proxy",
         "_quit",
+        "_refusal",
+        "_rights",
         "_session",
-        "_size",
     )
 
-    def __init__(self, conn: ServerConnection, hooks: Hooks, peer: str | None) -> None:
+    def __init__(self, conn: ServerConnection, hooks: Hooks, peer: str | None, fixups: Fixups | None) -> None:
         self._conn = conn
         self._hooks = hooks
         self._peer = peer
         self._proxy: ProxyHeader | None = None
+        self._fixups = fixups
+        self._rights = conn.config.policy.enforce_submission_rights or "on_sender" in hooks
+        self._content = Content()
+        self._fixer: MessageFixer | None = None
+        # What answers the body, whatever else comes of it.
+        self._refusal: Reply | None = None
         # Made for the first hook that is called.
         self._session: Session | None = None
         self._last = b""
         self._quit = False
-        self._start_body()
 
     def run_behind(
         self, trusted: TrustedProxies, warn: Callable[[str], None], *, implicit_tls: bool
     ) -> Flow[None]:
         """`run`, once the proxy has said whom it speaks for."""
         conn = self._conn
-        if self._peer not in trusted:
-            if self._peer is not None:
-                # Without an address it has gone already.
-                warn(f"a connection from {self._peer}, which is none of the trusted proxies, was closed")
-            # In clear it would be noise to a client that begins with TLS.
-            conn.close(None if implicit_tls else replies.NOT_THE_PROXY)
-            received = b""
-        else:
-            received = yield from self._header(warn)
+        self._peer, self._proxy, received = yield from introduced(
+            conn, self._peer, trusted, warn, implicit_tls=implicit_tls
+        )
         if implicit_tls and conn.state is not State.CLOSED:
             yield from self._handshake(received)
         elif received:
             conn.receive_data(received)
         yield from self.run(implicit_tls=False)
 
-    def _header(self, warn: Callable[[str], None]) -> Flow[bytes]:
-        """What came behind the PROXY header; without one the connection is closed, and not told why."""
-        try:
-            found = yield from receive_header(self._conn.config.limits)
-        except (ProxyError, TimeoutError) as error:
-            why = error if isinstance(error, ProxyError) else "none came in time"
-            warn(f"a connection without a PROXY header was closed: {why} (session with {self._peer})")
-        except (OSError, Shutdown):
-            pass
-        else:
-            if found is not None:
-                self._proxy, received = found
-                self._peer = source_of(self._proxy) or self._peer
-                return received
-        self._conn.close(None)
-        return b""
-
     def run(self, *, implicit_tls: bool) -> Flow[None]:
         conn = self._conn
-        undecided = _undecided(self._hooks.names)
-        collects = "on_body" not in self._hooks
+        undecided = undecided_events(self._hooks.names, self._rights, conn.config.limits.greet_pause > 0)
+        keep = self._content.keep if "on_body" not in self._hooks and self._fixups is None else None
         if implicit_tls:
             yield from self._handshake()
         while True:
@@ -188,8 +164,8 @@ class _Server:
                 except Shutdown:
                     # [RFC5321-3.8b] in any state, also in the middle of data.
                     conn.close(replies.SHUTTING_DOWN)
-            elif collects and isinstance(event, BodyChunk):
-                self._keep(event.data)
+            elif keep is not None and isinstance(event, BodyChunk):
+                keep(event.data)
             elif isinstance(event, MessageReceived):
                 yield from self._message(event.envelope)
             elif isinstance(event, ConnectionClosed):
@@ -233,10 +209,14 @@ class _Server:
                 yield from self._body(data)
             case MessageReceived(envelope):
                 yield from self._message(envelope)
-            case ConnectionOpened() | XClientReceived():
+            case ConnectionOpened():
+                yield from self._greet()
+            case XClientReceived():
                 yield from self._decide("on_connect", failure=replies.SHUTTING_DOWN)
+            case MailReceived(path, parameters) if self._rights:
+                yield from self._mail(path, parameters)
             case HelloReceived() | MailReceived() | RcptReceived() | BodyStarted() | VrfyReceived():
-                hook, arguments = _DECISIONS[type(event)]
+                hook, arguments = DECISIONS[type(event)]
                 yield from self._decide(hook, *arguments(event))
             case BurlReceived(url):
                 yield from self._fetch(url)
@@ -265,9 +245,11 @@ class _Server:
         method = hooks.methods.get(hook)
         if method is None:
             return None
-        if self._session is None:
-            self._session = Session(self._conn, self._peer, self._proxy)
-        return Ask(partial(method, self._session, *arguments), hook in hooks.in_thread, logged=True)
+        session = self._session
+        if session is None:
+            session = self._session = Session(self._conn, self._peer, self._proxy)
+        question = partial(method, session, *arguments)
+        return Ask(question, hook in hooks.in_thread, True, self._conn.config.limits.hook_timeout)
 
     def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:
         """Whether the event was accepted."""
@@ -283,10 +265,13 @@ class _Server:
             if isinstance(answer, Reply):
                 self._conn.reply(answer)
                 return answer.code < 400
+            if isinstance(answer, Mailbox):
+                self._conn.accept_as(answer)
+                return True
             if isinstance(answer, (list, tuple)) and all(isinstance(reply, Reply) for reply in answer):
                 self._conn.reply_each(answer)
                 return any(reply.code < 400 for reply in answer)
-            yield Ask(partial(_complain, hook, answer), logged=True)
+            yield Ask(partial(complain, hook, answer), logged=True)
         except LocalProtocolError as error:
             yield from self._fail(error, failure)
         except Exception:
@@ -296,7 +281,7 @@ class _Server:
     def _fail(self, error: LocalProtocolError, failure: Reply) -> Flow[None]:
         """A reply of the wrong class: the binding logs it, the client gets 451."""
         try:
-            yield Ask(partial(_reraise, error), logged=True)
+            yield Ask(partial(reraise, error), logged=True)
         except LocalProtocolError:
             self._conn.reject(failure)
 
@@ -309,18 +294,75 @@ class _Server:
             except Exception:
                 return
 
+    # ---- the greeting and the sender ----
+
+    def _greet(self) -> Flow[None]:
+        conn = self._conn
+        pause = conn.config.limits.greet_pause
+        if pause > 0:
+            try:
+                early = yield Receive(Deadline(Wait.GREETING, pause))
+            except TimeoutError:
+                pass
+            except OSError:
+                conn.close(None)
+                return
+            except Shutdown:
+                conn.close(replies.SHUTTING_DOWN)
+                return
+            else:
+                if early:
+                    conn.reject(replies.TALKED_EARLY)
+                conn.receive_data(early)
+                if early:
+                    return
+        yield from self._decide("on_connect", failure=replies.SHUTTING_DOWN)
+
+    def _mail(self, path: ReversePath, parameters: Parameters) -> Flow[None]:
+        """[RFC4409-6.1a] the sender must be the identity's own, before anything else is asked."""
+        identity = self._conn.identity
+        if path is not None and identity is not None and proved(identity):
+            question = self._question("on_sender", identity, path)
+            try:
+                permitted = owns(identity, path) if question is None else (yield question)
+            except Exception:
+                self._conn.reject(replies.LOCAL_ERROR)
+                return
+            if permitted is not True:
+                self._conn.reject(self._conn.config.policy.sender_not_permitted)
+                return
+        yield from self._decide("on_mail", path, parameters)
+
+    # ---- the message ----
+
     def _body(self, data: bytes) -> Flow[None]:
+        """The next octets, as they came."""
+        if self._fixups is None or self._refusal is not None:
+            yield from self._piece(data)
+            return
+        fixer = self._fixer = self._fixer or self._fixups.fixer(self._conn, self._peer)
+        yield from self._piece(fixer.feed(data))
+        if fixer.refusal is not None:
+            self._refuse(fixer.refusal)
+
+    def _piece(self, data: bytes) -> Flow[None]:
+        """The next octets for the handler."""
+        if not data or self._refusal is not None:
+            return
         question = self._question("on_body", data)
         if question is None:
-            self._keep(data)
+            self._content.keep(data)
             return
         try:
             yield question
         except Exception:
-            self._body_failed = True
-            with suppress(LocalProtocolError):
-                # Read to its end all the same, unless this was the end.
-                self._conn.refuse_body(replies.LOCAL_ERROR)
+            self._refuse(replies.LOCAL_ERROR)
+
+    def _refuse(self, reply: Reply) -> None:
+        """Read to its end all the same, unless this was the end."""
+        self._refusal = reply
+        with suppress(LocalProtocolError):
+            self._conn.refuse_body(reply)
 
     def _fetch(self, url: str) -> Flow[None]:
         conn, answer = self._conn, None
@@ -340,12 +382,13 @@ class _Server:
             conn.reject(replies.LOCAL_ERROR)
 
     def _message(self, envelope: Envelope) -> Flow[None]:
-        content = b"".join(self._pieces or ()) if self._content is None else self._content.getvalue()
-        failed = self._body_failed
+        if self._fixups is not None:
+            yield from self._last_piece(self._fixups)
+        content, refusal = self._content.take(), self._refusal
         self._start_body()
-        if failed:
-            # A piece of it was lost, so none of it is there.
-            self._conn.reject(replies.LOCAL_ERROR)
+        if refusal is not None:
+            # A piece of it was lost, or must not be there: so none of it is.
+            self._conn.reject(refusal)
             accepted = False
         else:
             accepted = yield from self._decide("on_message", envelope, content)
@@ -353,26 +396,20 @@ class _Server:
             # Whatever was kept of it must go, as after every other end without a message.
             yield from self._tell("on_reset")
 
-    def _start_body(self) -> None:
-        self._pieces: list[bytes] | None = None
-        self._size = 0
-        self._content: BytesIO | None = None
-        self._body_failed = False
+    def _last_piece(self, fixups: Fixups) -> Flow[None]:
+        """What was held back to the end of the message, and whether it was all right as a whole."""
+        fixer = self._fixer or fixups.fixer(self._conn, self._peer)
+        yield from self._piece(fixer.finish())
+        if self._refusal is None:
+            self._refusal = fixer.refusal
+        if self._session is None:
+            self._session = Session(self._conn, self._peer)
+        self._session.fixups = fixer.changes
 
-    def _keep(self, data: bytes) -> None:
-        # Pieces are joined once; those of a long message are collected in one place instead, so that
-        # it is never there twice.
-        if self._content is not None:
-            self._content.write(data)
-        elif self._pieces is None:
-            self._pieces = [data]
-        else:
-            self._pieces.append(data)
-            self._size += len(data)
-            if self._size > _JOINED:
-                self._content = BytesIO()
-                self._content.writelines(self._pieces)
-                self._pieces = None
+    def _start_body(self) -> None:
+        self._content.drop()
+        self._fixer = None
+        self._refusal = None
 
     def _auth(self, event: AuthNeed) -> Flow[None]:
         match event.need:
@@ -387,7 +424,7 @@ class _Server:
             case VerifyPrincipal(principal):
                 question = self._question("on_auth_kerberos", principal)
             case Work(work):
-                question = Ask(work, blocking=True)
+                question = Ask(work, True, timeout=self._conn.config.limits.hook_timeout)
             case Authorize(authcid, authzid):
                 question = self._question("on_auth_authorize", authcid, authzid)
         if question is None:
@@ -399,17 +436,12 @@ class _Server:
         except Exception:
             self._conn.auth_refuse()
             return
+        if isinstance(answer, Reply) and answer.code == CLOSING:
+            self._conn.auth_refuse(answer)
+            return
         try:
             self._conn.auth_answer(answer)
         except LocalProtocolError as error:
             # No such answer is possible: the client has its 454, the log of the binding the reason.
             with suppress(LocalProtocolError):
-                yield Ask(partial(_reraise, error), logged=True)
-
-
-def _complain(hook: str, answer: object) -> None:
-    raise TypeError(f"{hook} answered {type(answer).__name__}, not None or a Reply")
-
-
-def _reraise(error: Exception) -> None:
-    raise error
+                yield Ask(partial(reraise, error), logged=True)

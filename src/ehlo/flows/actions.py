@@ -94,6 +94,8 @@ class Ask(Value):
     """It may block: call it where that holds nobody up, in another thread if need be."""
     logged: bool = False
     """What it raises is for the log: the peer hears nothing of it, and the caller neither."""
+    timeout: float | None = None
+    """Seconds after which what is awaited, or runs in another thread, is broken off: `TimeoutError`."""
 
 
 @attrs.frozen(repr=False, eq=False)

@@ -9,8 +9,9 @@
     on_auth_kerberos(session, principal)                      the name of the principal's user, or None
     on_auth_authorize(session, authcid, authzid)              bool
     on_auth_refused(session, mechanism, reason, failures)     None
-    on_mail(session, reverse_path, parameters)                None, or a Reply
-    on_rcpt(session, forward_path, parameters)                None, or a Reply
+    on_sender(session, identity, reverse_path)                bool
+    on_mail(session, reverse_path, parameters)                None, a Reply, or another Mailbox
+    on_rcpt(session, forward_path, parameters)                None, a Reply, or another Mailbox
     on_data(session, envelope)                                None, or a Reply
     on_body(session, data)                                    None
     on_burl(session, url)                                     the octets at the URL, a Reply that refuses, or
@@ -21,15 +22,23 @@
     on_reset(session)                                         None
     on_quit(session)                                          None
 
-None accepts with the default reply. `on_connect` is called again when a trusted proxy said by XCLIENT for
-whom it speaks: `session.peer` and the rest are then of that client. `on_vrfy` may answer in any characters:
-the client that does not know UTF-8 is told so instead. `on_burl` is for a server that offers BURL, and must
-not fetch what is longer than a message may be. Without `on_body` the message is collected and comes whole as
-`content`; with it, `content` is b"". What `on_message` accepts must be durable when it returns.
-`on_reset` follows every other end of a transaction, also a message that `on_message` refused. An
-exception is 451 4.3.0 for the client (454 4.7.0 inside AUTH) and a record in the log of the
-binding. A handler with `on_auth_secret` says in `auth_secrets` which kinds it knows (NT_HASH unless it
-says otherwise); `in_thread` names the hooks that block and are to be called in a thread of their own.
+None accepts with the default reply. A Reply of 4yz or 5yz refuses, and 421 ends the session, also as the
+answer of a hook of AUTH. A Mailbox accepts, and takes the place of the path in the envelope: for aliases,
+and for addresses that local policy completes [RFC4409-8.7a]; `Recipient.original` is what the client said.
+`on_sender` is asked before `on_mail`, for a client that authenticated and a sender that is not null: may
+the identity use it?
+
+`on_connect` is called again when a trusted proxy said by XCLIENT for whom it speaks: `session.peer` and the
+rest are then of that client. `on_vrfy` may answer in any characters: the client that does not know UTF-8 is
+told so instead. `on_burl` is for a server that offers BURL, and must not fetch what is longer than a message
+may be.
+
+Without `on_body` the message is collected and comes whole as `content`; with it, `content` is b"". What
+`on_message` accepts must be durable when it returns. `on_reset` follows every other end of a transaction,
+also a message that `on_message` refused. An exception is 451 4.3.0 for the client (454 4.7.0 inside AUTH)
+and a record in the log of the binding, and so is a hook that takes longer than `Limits.hook_timeout`. A
+handler with `on_auth_secret` says in `auth_secrets` which kinds it knows (NT_HASH unless it says
+otherwise); `in_thread` names the hooks that block and are to be called in a thread of their own.
 """
 
 from __future__ import annotations
@@ -48,6 +57,9 @@ from ehlo.wire.proxy import ProxyHeader
 if TYPE_CHECKING:
     from ehlo.extensions import XClient
 
+if TYPE_CHECKING:
+    from ehlo.policy.message import Fixup
+
 HOOKS: Final = (
     "on_connect",
     "on_hello",
@@ -58,6 +70,7 @@ HOOKS: Final = (
     "on_auth_kerberos",
     "on_auth_authorize",
     "on_auth_refused",
+    "on_sender",
     "on_mail",
     "on_rcpt",
     "on_data",
@@ -145,7 +158,7 @@ def mechanisms_of(
 class Session:
     """What a handler may know of the connection it serves; `state` is its own to use."""
 
-    __slots__ = ("_conn", "_peer", "proxy", "state")
+    __slots__ = ("_conn", "_peer", "fixups", "proxy", "state")
 
     def __init__(self, conn: ServerConnection, peer: str | None, proxy: ProxyHeader | None = None) -> None:
         self._conn = conn
@@ -153,6 +166,9 @@ class Session:
         self.proxy: Final = proxy
         """What the proxy said whom it speaks for; None without one."""
         self.state: Any = None
+        self.fixups: tuple[Fixup, ...] = ()
+        """What was changed in the header block of the message that `on_message` is asked about
+        [RFC6409-8a]."""
 
     @property
     def peer(self) -> str | None:

@@ -54,25 +54,53 @@ def _text(octets: bytes) -> str:
 
 def addresses(value: bytes) -> list[Address]:
     """The addresses in the value of a field, in order."""
-    found: list[Address] = []
-    words: list[tuple[int, bytes]] = []
-    in_angle = False
-    for end, token in _tokens(value):
-        if token == b"<":
-            words, in_angle = [], True
-        elif token == b">":
-            found += _address(words)
-            # What follows, up to the comma, is no address.
-            words, in_angle = [(end, _NOTHING)], False
-        elif token == b":" or (in_angle and token == b","):
-            # What stood there was the name of a group, or a route.
-            words = []
-        elif token in (b",", b";"):
-            found += _address(words)
-            words, in_angle = [], False
-        else:
-            words.append((end, token))
-    return found + _address(words)
+    return _Reading(value).found
+
+
+def well_formed(value: bytes) -> bool:
+    """Whether nothing in the value but addresses, groups and comments was seen [RFC4409-5.1b].
+
+    Names before angle brackets may be anything, as those that people write are, and a local part may stand
+    alone: whether it is completed or refused is another question.
+    """
+    return not _Reading(value).faulty
+
+
+class _Reading:
+    """What was found in the value of a field, and whether something was passed over that is no address."""
+
+    def __init__(self, value: bytes) -> None:
+        self.found: list[Address] = []
+        self.faulty = False
+        words: list[tuple[int, bytes]] = []
+        in_angle = behind = False
+        for end, token in _tokens(value):
+            if token == b"<":
+                self.faulty |= in_angle or behind
+                words, in_angle = [], True
+            elif token == b">":
+                self.faulty |= not in_angle
+                self._take(words)
+                self.faulty |= not words
+                # What follows, up to the comma, is no address.
+                words, in_angle, behind = [], False, True
+            elif token == b":" or (in_angle and token == b","):
+                # What stood there was the name of a group, or a route.
+                self.faulty |= behind
+                words, behind = [], False
+            elif token in (b",", b";"):
+                self.faulty |= in_angle
+                self._take([(end, _NOTHING)] if behind and words else words)
+                words, in_angle, behind = [], False, False
+            else:
+                words.append((end, token))
+        self.faulty |= in_angle
+        self._take([(0, _NOTHING)] if behind and words else words)
+
+    def _take(self, words: list[tuple[int, bytes]]) -> None:
+        address = _address(words)
+        self.found += address
+        self.faulty |= bool(words) and (not address or address[0].domain == b"")
 
 
 def _tokens(value: bytes) -> Iterator[tuple[int, bytes]]:

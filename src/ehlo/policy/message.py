@@ -1,7 +1,8 @@
 """What a submission server mends in a header block, and what it refuses (RFC 6409 section 8, RFC 5322).
 
-A `MessageFixer` is fed a message in pieces. It holds back the header block, up to a limit, and gives it
-out mended; all behind it passes through as it came. In a handler:
+A `MessageFixer` is fed a message in pieces. It holds back the header block, up to a limit, and gives it out
+mended; all behind it passes through as it came. `ehlo_io` servers do so with `message_policy=`, others with
+`ehlo.flows.Fixups`. By hand, in a handler:
 
     def on_data(self, session, envelope):
         session.state = MessageFixer(MessagePolicy(), MessageFacts(
@@ -33,10 +34,11 @@ from typing import Final
 import attrs
 
 from ehlo._value import Value
-from ehlo.policy._addresses import ADDRESS_FIELDS, addresses, qualified
+from ehlo.policy._addresses import ADDRESS_FIELDS, addresses, qualified, well_formed
+from ehlo.policy._domains import own_domain
 from ehlo.policy._fields import EMPTY_LINE, Field, split_fields
 from ehlo.policy.needs import NeedScanner
-from ehlo.policy.trace import MessageFacts, date_time, own_domain, received
+from ehlo.policy.trace import MessageFacts, date_time, received
 from ehlo.wire.address import AddressError, Mailbox, render_path
 from ehlo.wire.reply import Reply
 
@@ -44,6 +46,7 @@ HEADER_TOO_LONG: Final = Reply(552, "Header section is too long", "5.3.4")
 NOT_A_FIELD: Final = Reply(554, "A line of the header section is no field", "5.6.0")
 NO_FROM: Final = Reply(554, "From field is missing", "5.6.0")
 REPEATED_FIELD: Final = Reply(554, "A field stands there twice that may stand there once", "5.6.0")
+BAD_ADDRESS: Final = Reply(554, "An address in the header section is none", "5.6.0")
 UNQUALIFIED: Final = Reply(554, "Domain of an address in the header section is not fully qualified", "5.6.0")
 RAW_HEADER: Final = Reply(554, "8-bit header section without SMTPUTF8", "5.6.9")
 NUL: Final = Reply(554, "NUL in the message", "5.6.0")
@@ -55,6 +58,7 @@ _SINGLE: Final = frozenset(
     {b"date", b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"message-id", b"in-reply-to"}
     | {b"references", b"subject"}
 )
+_AUTHORS: Final = frozenset({b"from", b"sender", b"resent-from", b"resent-sender"})
 _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
 
 # What others can refer to, even where it bends the grammar: to replace it breaks their threads.
@@ -72,7 +76,8 @@ class MessagePolicy(Value):
     """One field for each decision.
 
     By default a message gets what each submission server gives it, Received, and Date and Message-ID where
-    they are missing [RFC6409-8a]; a loop and an endless header block are refused. All else is off. Raises
+    they are missing [RFC6409-8a]; a loop and an endless header block are refused. All else is off, though who
+    adds more than Received answers for the addresses, too [RFC4409-4.2b]: `refuse_unqualified`. Raises
     LocalProtocolError for a `qualify_with` that is no domain.
     """
 
@@ -106,6 +111,10 @@ class MessagePolicy(Value):
 
     check_syntax: bool = False
     """[RFC4409-6.3b] 554 for a line of the header block that is neither a field nor goes on with one."""
+
+    refuse_bad_addresses: bool = False
+    """[RFC4409-5.1b] 554 for a field of addresses that holds something else, and for a From or Sender without
+    one. Who alters messages should refuse them."""
 
     require_from: bool = False
     """[RFC4409-6.3b] 554 without a From field (RFC 5322 section 3.6)."""
@@ -224,11 +233,20 @@ def _fault(policy: MessagePolicy, facts: MessageFacts, block: bytes, fields: lis
         return NOT_A_FIELD
     if policy.refuse_raw_header and not facts.utf8 and not block.isascii():
         return RAW_HEADER
+    if policy.refuse_bad_addresses and not all(map(_is_fit, fields)):
+        return BAD_ADDRESS
     if policy.require_from and not counts[b"from"]:
         return NO_FROM
     if policy.refuse_repeated and any(counts[name] > 1 for name in _SINGLE):
         return REPEATED_FIELD
     return None
+
+
+def _is_fit(field: Field) -> bool:
+    """[RFC4409-5.1d] whether the addresses of a field are such."""
+    if field.name not in ADDRESS_FIELDS:
+        return True
+    return well_formed(field.value) and (field.name not in _AUTHORS or bool(addresses(field.value)))
 
 
 class _Mending:

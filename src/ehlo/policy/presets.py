@@ -14,6 +14,7 @@ EXCHANGE: Final = SubmissionPolicy(
     legacy_auth_line=True,
     auth_prose=True,
     hello_without_name=True,
+    reply_hostname=True,
     bad_credentials=Reply(535, "Authentication unsuccessful", "5.7.3"),
     authentication_required=Reply(
         530, "Client was not authenticated to send anonymous mail during MAIL FROM", "5.7.57"
@@ -21,7 +22,16 @@ EXCHANGE: Final = SubmissionPolicy(
     unknown_mechanism=Reply(504, "Unrecognized authentication type", "5.7.4"),
 )
 """The profile as Microsoft's own servers speak it: their replies and their leniences [EXCH-reply-a,
-EXCH-reply-b, EXCH-reply-c]."""
+EXCH-reply-b, EXCH-reply-c, EXCH-reply-d]."""
+
+RFC6409_STRICT: Final = SubmissionPolicy(
+    require_tls=True,
+    require_return_path=True,
+    enforce_submission_rights=True,
+    require_8bitmime=True,
+)
+"""RFC 6409 with all that it lets a server demand of envelopes: TLS (RFC 8314), a return path, senders that
+are the user's own [RFC4409-6.1a], and 8-bit content that is declared [RFC5321-2.4e]."""
 
 OPEN_TEST: Final = SubmissionPolicy(
     require_auth=False,

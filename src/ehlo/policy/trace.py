@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from ehlo._errors import LocalProtocolError
 from ehlo._value import Value
+from ehlo.policy._domains import own_domain
 from ehlo.wire.abnf import ATEXT
 from ehlo.wire.address import AddressError, ForwardPath, Mailbox, check_domain, render_path
 
@@ -30,15 +31,6 @@ _SUITE = re.compile(r"TLS_[A-Z0-9_]{1,60}\Z")
 _OPENSSL_SUITE = re.compile(
     r"(ECDHE|DHE)-(RSA|ECDSA)-(?:(AES|CAMELLIA)(128|256)-(GCM-)?(SHA256|SHA384|SHA)|CHACHA20-POLY1305)\Z"
 )
-
-
-def own_domain(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Validator of a field that holds a name of ours, or None."""
-    if value is not None:
-        try:
-            check_domain(value)
-        except AddressError as error:
-            raise LocalProtocolError(f"{attribute.name}: {error}") from None
 
 
 def _atom(_: object, __: object, value: str) -> None:

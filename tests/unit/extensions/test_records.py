@@ -440,6 +440,7 @@ def test_what_a_client_may_send(value: object, facts: SendFacts, fits: bool | No
 @pytest.mark.clause(
     "RFC4865-4.2b", "RFC4865-4.2c", "RFC4865-5.2a", "RFC2852-3a", "RFC3885-3.2a", "RFC6531-3.1b"
 )
+@pytest.mark.clause("RFC4409-7m", "RFC4409-7n", "RFC6409-7b")
 @pytest.mark.parametrize(
     ("parameters", "reply"),
     [

@@ -223,7 +223,7 @@ def test_a_reply_glued_behind_220() -> None:
         opened(greeted("STARTTLS") + "C: STARTTLS\nS: 220 go\nS: 250-AUTH PLAIN\n", tls=TlsMode.STARTTLS)
 
 
-@pytest.mark.clause("SEC-TLS-cli-b", "SEC-TLS-cli-d", "RFC8314-5.2b")
+@pytest.mark.clause("SEC-TLS-cli-b", "SEC-TLS-cli-d", "RFC8314-5b", "RFC8314-5.2b")
 def test_nothing_of_value_leaves_before_tls() -> None:
     sent = b""
     flow = open_session(ClientConnection(), session_options(tls=TlsMode.STARTTLS, auth=LOGIN))

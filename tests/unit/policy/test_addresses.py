@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ehlo.policy._addresses import addresses, qualified
+from ehlo.policy._addresses import addresses, qualified, well_formed
 from ehlo.wire.address import Mailbox
 
 VALUES = st.lists(
@@ -75,6 +75,47 @@ VALUES = st.lists(
 )
 def test_addresses(value: bytes, found: list[tuple[bytes, bytes | None]]) -> None:
     assert [(address.local, address.domain) for address in addresses(value)] == found
+
+
+@pytest.mark.clause("RFC4409-5.1b")
+@pytest.mark.parametrize(
+    ("value", "legal"),
+    [
+        (b"", True),
+        (b" a@b.test\r\n", True),
+        (b' A. "B" C <a@b.test> (and so on), d@e.test,', True),
+        (b"Us: a@b.test, C <c@d.test>;, e@f.test", True),
+        (b"undisclosed-recipients:;", True),
+        (b"<@hop.test,@hop:a@b.test>", True),
+        (b"a@[192.0.2.1], bob", True),
+        (b"Alice Liddell", False),
+        (b"a@", False),
+        (b"@b.test", False),
+        (b"a..b@c.test", False),
+        (b"a@b..test", False),
+        (b"a b@c.test", False),
+        (b"<>", False),
+        (b"<a@b.test", False),
+        (b"<a@b.test, c@d.test", False),
+        (b"a@b.test>", False),
+        (b"<<a@b.test>>", False),
+        (b"<a@b.test> <c@d.test>", False),
+        (b"<a@b.test> c@d.test", False),
+        (b"<a@b.test> c, d@e.test", False),
+        (b"<a@b.test>: d@e.test", False),
+        (b'"a@b.test', False),
+        (b"a@[192.0.2.1", False),
+        (b"a\\b@c.test", False),
+    ],
+)
+def test_well_formed(value: bytes, legal: bool) -> None:
+    assert well_formed(value) is legal
+
+
+@given(VALUES)
+def test_what_is_well_formed_is_so_when_it_is_complete(value: bytes) -> None:
+    if well_formed(value):
+        assert well_formed(qualified(value, b"x.test"))
 
 
 @pytest.mark.clause("RFC4409-4.2b", "RFC4409-4.2c", "RFC4409-8.8a")

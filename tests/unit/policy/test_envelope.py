@@ -5,15 +5,18 @@ from typing import Literal
 import attrs
 import pytest
 
+from ehlo import LocalProtocolError
 from ehlo.extensions import Body
 from ehlo.policy import (
     OPEN_TEST,
     OXSMTP_2008,
+    RFC6409_STRICT,
     BareNewlines,
     SubmissionPolicy,
     check_data,
     check_mail,
     check_rcpt,
+    completed,
 )
 from ehlo.wire.address import Mailbox, parse_forward_path, parse_reverse_path
 from ehlo.wire.reply import Reply
@@ -54,7 +57,7 @@ def test_paths(text: str, mail: tuple[int, str] | None, rcpt: tuple[int, str] | 
     assert told(check_rcpt(LAX, forward)) == (rcpt if "é" in text else None)
 
 
-@pytest.mark.clause("OXSMTP-3.2-4.1a", "OXSMTP-3.2-4.2a")
+@pytest.mark.clause("OXSMTP-3.2-4.1a", "OXSMTP-3.2-4.2a", "RFC4409-4.1a")
 @pytest.mark.parametrize("code", [550, 554])
 def test_the_general_code(code: Literal[550, 554]) -> None:
     policy = SubmissionPolicy(rejection_code=code)
@@ -62,9 +65,34 @@ def test_the_general_code(code: Literal[550, 554]) -> None:
     assert told(check_rcpt(policy, Mailbox("a", "b"))) == (code, "5.1.2")
 
 
+@pytest.mark.clause("RFC4409-4.2a", "RFC4409-4.2c")
+@pytest.mark.parametrize(
+    ("text", "complete"),
+    [
+        ("a@host", "a@host.x.example"),
+        ('"a b"@host', '"a b"@host.x.example'),
+        ("postmaster@host", "postmaster@host.x.example"),
+        ("postmaster", "postmaster"),
+        ("a@squeaky.sales", "a@squeaky.sales"),
+        ("a@[192.0.2.1]", "a@[192.0.2.1]"),
+        ("a@[IPv6:::1]", "a@[IPv6:::1]"),
+    ],
+)
+def test_local_policy_completes_a_single_label(text: str, complete: str) -> None:
+    path = parse_forward_path(text)
+    assert str(completed(SubmissionPolicy(qualify_with="x.example"), path)) == complete
+    assert completed(STRICT, path) == path
+
+
+@pytest.mark.parametrize("wrong", ["", "a b", "-a", "x\r\n"])
+def test_a_domain_that_completes_is_one(wrong: str) -> None:
+    with pytest.raises(LocalProtocolError, match="qualify_with"):
+        SubmissionPolicy(qualify_with=wrong)
+
+
 @pytest.mark.clause("RFC4409-3.2c", "RFC6409-3.2a")
 def test_the_null_sender() -> None:
-    for policy in (STRICT, LAX, OPEN_TEST):
+    for policy in (STRICT, LAX, OPEN_TEST, RFC6409_STRICT):
         assert check_mail(policy, None) is None
 
 
@@ -102,22 +130,28 @@ def test_a_bare_newline_may_end_the_session() -> None:
     assert check_data(policy, bare_newline=False, eight_bit=False, declared=None) is None
 
 
-@pytest.mark.clause("OXSMTP-A-a", "RFC4954-4z")
+@pytest.mark.clause("OXSMTP-A-a", "OXSMTP-A-b", "RFC4954-4z")
 def test_the_defaults_are_the_profile() -> None:
     policy = SubmissionPolicy()
     assert {field.name: getattr(policy, field.name) for field in attrs.fields(SubmissionPolicy)} == {
         "require_auth": True,
+        "postmaster_without_auth": False,
         "require_tls": False,
         "allow_cleartext_auth": False,
         "require_qualified_domains": True,
+        "qualify_with": None,
+        "require_return_path": False,
+        "enforce_submission_rights": False,
         "rejection_code": 554,
         "trust_submitter": False,
         "legacy_auth_line": False,
         "auth_prose": False,
         "hello_without_name": False,
+        "reply_hostname": False,
         "bad_credentials": Reply(535, "Authentication credentials invalid", "5.7.8"),
         "authentication_required": Reply(530, "Authentication required", "5.7.0"),
         "unknown_mechanism": Reply(504, "Unrecognized authentication type", "5.5.4"),
+        "sender_not_permitted": Reply(550, "Sender not authorized for this identity", "5.7.1"),
         "bare_newlines": BareNewlines.REFUSE,
         "require_8bitmime": False,
     }

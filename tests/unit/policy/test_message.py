@@ -254,7 +254,7 @@ TWICE: Final = (
 )
 
 
-@pytest.mark.clause("RFC4409-6.3b", "RFC4409-6.3a")
+@pytest.mark.clause("RFC4409-6.3b", "RFC4409-6.3a", "RFC4409-5.1b", "RFC4409-5.1d")
 @pytest.mark.parametrize(
     ("chosen", "message", "refusal"),
     [
@@ -264,6 +264,17 @@ TWICE: Final = (
         ({"check_syntax": True}, b"X: y\r\nHello, you", (554, "5.6.0")),
         ({"check_syntax": True}, b"X: y\r\n\r\nHello, you\r\n", None),
         ({"check_syntax": True}, b"", None),
+        *(
+            ({"refuse_bad_addresses": True}, field + b"\r\n\r\n", refusal)
+            for field, refusal in [
+                (b"To: Alice Liddell", (554, "5.6.0")),
+                (b"From: a@b.test, <c d@e.test>", (554, "5.6.0")),
+                (b"From: ", (554, "5.6.0")),
+                (b"Sender: nobody:;", (554, "5.6.0")),
+                (b"Subject: Alice Liddell", None),
+                (b"From: Alice <a@b.test>\r\nBcc:", None),
+            ]
+        ),
         ({"require_from": True}, b"To: a@b.test\r\n\r\nFrom: a@b.test\r\n", (554, "5.6.0")),
         ({"require_from": True}, b"", (554, "5.6.0")),
         ({"require_from": True}, b"FROM: a@b.test\r\n\r\n", None),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from ehlo.policy import OPEN_TEST, OXSMTP_2008, SubmissionPolicy
+from ehlo.policy import OPEN_TEST, OXSMTP_2008, RFC6409_STRICT, SubmissionPolicy
 
 
 @pytest.mark.clause("OXSMTP-A-a")
@@ -30,3 +30,14 @@ def test_the_open_policy_still_refuses_bare_newlines() -> None:
         OXSMTP_2008, require_auth=False, allow_cleartext_auth=True, require_qualified_domains=False
     )
     assert expected == OPEN_TEST
+
+
+def test_the_strict_policy_only_demands_more() -> None:
+    expected = attrs.evolve(
+        OXSMTP_2008,
+        require_tls=True,
+        require_return_path=True,
+        enforce_submission_rights=True,
+        require_8bitmime=True,
+    )
+    assert expected == RFC6409_STRICT

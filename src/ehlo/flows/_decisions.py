@@ -1,0 +1,47 @@
+"""Which hook decides which event, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+from ehlo._events import (
+    BodyStarted,
+    ConnectionOpened,
+    HelloReceived,
+    MailReceived,
+    RcptReceived,
+    VrfyReceived,
+    XClientReceived,
+)
+
+# The events that one hook decides, and what it is told.
+DECISIONS: Final[dict[type[object], tuple[str, Callable[[Any], tuple[object, ...]]]]] = {
+    ConnectionOpened: ("on_connect", lambda _: ()),
+    XClientReceived: ("on_connect", lambda _: ()),
+    HelloReceived: ("on_hello", lambda event: (event.name,)),
+    MailReceived: ("on_mail", lambda event: (event.reverse_path, event.parameters)),
+    RcptReceived: ("on_rcpt", lambda event: (event.forward_path, event.parameters)),
+    BodyStarted: ("on_data", lambda event: (event.envelope,)),
+    VrfyReceived: ("on_vrfy", lambda event: (event.text,)),
+}
+
+
+@lru_cache(maxsize=64)
+def undecided_events(names: frozenset[str], rights: bool, pause: bool) -> frozenset[type[object]]:
+    """The events that nothing decides: they are accepted."""
+    decided = {kind for kind, (hook, _) in DECISIONS.items() if hook in names}
+    if rights:
+        decided.add(MailReceived)
+    if pause:
+        decided.add(ConnectionOpened)
+    return frozenset(DECISIONS) - decided
+
+
+def complain(hook: str, answer: object) -> None:
+    raise TypeError(f"{hook} answered {type(answer).__name__}, which is no decision")
+
+
+def reraise(error: Exception) -> None:
+    raise error
