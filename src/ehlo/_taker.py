@@ -31,6 +31,7 @@ from ehlo._transaction import NO_TRANSACTION, Transaction
 from ehlo._transcript import Trace, trace_note
 from ehlo.sasl import Identity
 from ehlo.wire.chunk import Chunk, parse_chunk
+from ehlo.wire.codes import CLOSING
 from ehlo.wire.reply import Reply
 from ehlo.wire.text import Content
 
@@ -280,7 +281,7 @@ class Taker(Speaker):
         """[RFC4468-3.2c] the transaction is over, with its last command or until RSET."""
         last, before = self._burl[1], self._state
         self._wait = None
-        if last and before in _TAKES_CHUNKS:
+        if last and before in _TAKES_CHUNKS and reply.code != CLOSING:
             self._repeat(reply)
         self._send(_END_OF_DATA if last else _BURL, reply)
         if before in _TAKES_CHUNKS and self._state is not _CLOSED:

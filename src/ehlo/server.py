@@ -184,16 +184,16 @@ class ServerConnection(Taker):
         """Decide the last event. Raises LocalProtocolError for a class the command cannot have, and
         RemoteProtocolError, as `next_event` does, for plaintext that came behind STARTTLS."""
         default, verb = self._default, self._verb
-        if reply is not default and self._undecided is not None and verb is not _AUTH_VERB:
-            if not reply.text.isascii():
-                reply = self._readable(reply)
-            if reply.code >= 400:
-                reply = self.patience.rejected(reply)
-            elif reply.reply_class is not (_SUCCESS if verb is Verb.EXPN else default.reply_class):
-                # By default EXPN is refused; a list is the application's to show.
-                raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
-            self._default = replies.with_enhanced(verb, reply)
         try:
+            if reply is not default and self._undecided is not None and verb is not _AUTH_VERB:
+                if not reply.text.isascii():
+                    reply = self._readable(reply)
+                if reply.code >= 400:
+                    reply = self.patience.rejected(reply)
+                elif reply.reply_class is not (_SUCCESS if verb is Verb.EXPN else default.reply_class):
+                    # By default EXPN is refused; a list is the application's to show.
+                    raise LocalProtocolError(f"{reply.code} is no reply to {verb.value}")
+                self._default = replies.with_enhanced(verb, reply)
             self.accept()
         finally:
             self._in_utf8 = False

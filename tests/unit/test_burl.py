@@ -363,6 +363,13 @@ def test_for_each_recipient_in_lmtp() -> None:
         assert [line[:3] for line in replies[-6:]] == ["250"] * 3 + [code] * 2 + ["250"]
 
 
+def test_the_end_of_patience_is_said_once_in_lmtp() -> None:
+    config = attrs.evolve(CONFIG, lmtp=True, limits=Limits(errors=0))
+    server = Fetching(config=config, hello=False)
+    replies = server.say("LHLO a", MAIL, RCPT, RCPT, "BURL http://x/y LAST")
+    assert [line[:3] for line in replies[-4:]] == ["250"] * 3 + ["421"]
+
+
 # ---- secrets ----
 
 

@@ -10,6 +10,7 @@ from ehlo import (
     Command,
     Expn,
     ExpnReceived,
+    LocalProtocolError,
     Mail,
     Mailbox,
     MailReceived,
@@ -99,6 +100,16 @@ def test_no_other_reply_is_in_utf8() -> None:
     assert server.one("MAIL FROM:<a@x.org> SMTPUTF8") == "550 5.7.1 Zo? <zo?@x.org>"
     server.decisions[VrfyReceived] = None
     server.say("VRFY zoe SMTPUTF8")
+    server.conn.close(Reply(421, NAME))
+    assert server.pump() == b"421 Zo? <zo?@x.org>\r\n"
+
+
+@pytest.mark.clause("RFC6531-3.7.4.2b")
+def test_a_reply_that_cannot_be_leaves_nothing_behind() -> None:
+    server = Server(decisions={VrfyReceived: None})
+    server.say("VRFY zoe SMTPUTF8")
+    with pytest.raises(LocalProtocolError, match="354"):
+        server.conn.reply(Reply(354, NAME))
     server.conn.close(Reply(421, NAME))
     assert server.pump() == b"421 Zo? <zo?@x.org>\r\n"
 

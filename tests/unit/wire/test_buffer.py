@@ -160,3 +160,15 @@ def test_what_comes_out_is_no_view() -> None:
     assert type(line) is bytes
     buffer.feed(b"xxxx\r\n")
     assert line == b"a"
+
+
+def test_how_it_begins() -> None:
+    buffer = ReceiveBuffer()
+    assert not buffer.begins(b"BDAT")
+    for fed, begins in ((b"x\r\nbd", False), (b"At 5", True)):
+        buffer.feed(fed)
+        if not begins:
+            assert not buffer.begins(b"BDAT")
+            assert buffer.take_line(100) == b"x"
+        assert buffer.begins(b"BDAT") is begins
+    assert len(buffer) == 6
