@@ -76,7 +76,7 @@ def test_any_date_is_read_back(timestamp: int, offset: int) -> None:
     )
 
 
-@pytest.mark.clause("RFC5321-4.4a", "RFC5321-4.4b", "RFC8314-4b")
+@pytest.mark.clause("RFC5321-4.4a", "RFC5321-4.4b", "RFC8314-4b", "RFC8314-4.3a")
 def test_received_with_all_its_clauses() -> None:
     known = facts(
         client_name="client.example",
