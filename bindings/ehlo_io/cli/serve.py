@@ -11,7 +11,7 @@ import queue
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -30,6 +30,7 @@ from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
+from ehlo_io.cli.relay_options import RelayArguments, relay_options
 from ehlo_io.cli.urls import is_host
 
 PRESETS: Final = MappingProxyType(
@@ -88,6 +89,7 @@ class Arguments:
 @click.option("--no-require-auth", is_flag=True, help="Take mail from anybody.")
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
+@relay_options
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @io_option
 @transcript_option
@@ -97,16 +99,16 @@ def serve(**given: Any) -> None:
     With --maildir a message is on the disk before its sender hears 250; without it a line about each
     message is printed and the message itself is dropped.
     """
+    relay = RelayArguments.taken_from(given)
     arguments = Arguments(**given)
     with _log_on_stderr():
-        _serve(arguments)
+        _serve(arguments, relay)
 
 
-def _serve(arguments: Arguments) -> None:
+def _serve(arguments: Arguments, relay: RelayArguments) -> None:
     if not is_host(arguments.host):
         raise Failure(f"--host {arguments.host} is no address")
     hostname = arguments.hostname or socket.gethostname()
-    storage = _storage(arguments.maildir, hostname)
     policy = _policy(arguments)
     users = accounts(arguments.user, arguments.users_file)
     if users is None and policy.require_auth:
@@ -115,7 +117,7 @@ def _serve(arguments: Arguments) -> None:
         hostname=hostname,
         implicit_tls=arguments.implicit_tls,
         policy=policy,
-        # A Maildir keeps any octets.
+        # A file keeps any octets.
         extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
@@ -127,9 +129,18 @@ def _serve(arguments: Arguments) -> None:
         options["trace"] = trace_to_stderr
     if not policy.require_auth and not _is_loopback(arguments.host):
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
+    run = RUNNERS[arguments.io]
+    gateway = relay.gateway(
+        hostname, io=arguments.io, maildir=arguments.maildir, transcript=arguments.transcript
+    )
+    if gateway is not None:
+        run = partial(_run_asyncio, beside=gateway)
+        # [RFC8689-4.2.1a] who hands on can promise it, and nobody else.
+        options["extensions"] = (*options["extensions"], ehlo.extensions.REQUIRETLS)
+    storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
     handler = handler_of(storage, users, arguments.keytab)
     try:
-        RUNNERS[arguments.io](handler, arguments.host, arguments.port, options)
+        run(handler, arguments.host, arguments.port, options)
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:
@@ -210,21 +221,26 @@ def address_text(host: str, port: int) -> str:
 
 
 class Storage(Protocol):
-    """The hooks that take a message."""
+    """The hooks that take a message; on asyncio they may be async."""
+
+    @property
+    def in_thread(self) -> Collection[str]: ...
 
     def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> ehlo.Reply | None: ...
 
-    def on_body(self, session: ehlo.Session, data: bytes) -> None: ...
+    def on_body(self, session: ehlo.Session, data: bytes) -> Awaitable[None] | None: ...
 
     def on_message(
         self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes
-    ) -> ehlo.Reply | None: ...
+    ) -> Awaitable[ehlo.Reply | None] | ehlo.Reply | None: ...
 
     def on_reset(self, session: ehlo.Session) -> None: ...
 
 
 class Announcer:
     """Keeps nothing of a message but the line that it prints about it."""
+
+    in_thread = frozenset({"on_message"})
 
     def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> ehlo.Reply | None:
         session.state = 0
@@ -259,7 +275,7 @@ def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | No
         on_message=storage.on_message,
         on_reset=storage.on_reset,
         on_auth_refused=log_refusal,
-        in_thread={"on_message"},
+        in_thread=set(storage.in_thread),
     )
     if users is not None:
         handler.on_auth_password = users.on_auth_password
@@ -294,13 +310,22 @@ def _announce(address: tuple[str, int]) -> None:
     say(f"listening on {address_text(*address)}")
 
 
-def _run_asyncio(handler: object, host: str, port: int, options: ServeOptions) -> None:
+def _run_asyncio(
+    handler: object,
+    host: str,
+    port: int,
+    options: ServeOptions,
+    beside: contextlib.AbstractAsyncContextManager[object] | None = None,
+) -> None:
     async def run() -> None:
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in _STOP:
             loop.add_signal_handler(number, stopped.set)
-        async with ehlo_io.asyncio.serve(handler, host, port, **options) as server:
+        async with (
+            beside or contextlib.nullcontext(),
+            ehlo_io.asyncio.serve(handler, host, port, **options) as server,
+        ):
             _announce(server.address)
             await stopped.wait()
 

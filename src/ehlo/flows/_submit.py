@@ -33,7 +33,7 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
     """
     if not submission.envelope.recipients:
         raise LocalProtocolError("there are no recipients")
-    if conn.state is not State.READY:
+    if not conn.is_ready:
         raise LocalProtocolError("the session is not ready for a message")
     mail, rcpts, dropped = commands(conn, submission)
     try:
