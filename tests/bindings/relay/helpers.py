@@ -14,8 +14,6 @@ from tests.bindings.peers import Peer, Scripted
 
 import ehlo
 import ehlo_io.asyncio
-from ehlo_io._client import ConnectOptions
-from ehlo_io._server import ServeOptions
 from ehlo_io.relay.hop import Hop, Sessions
 
 T = TypeVar("T")
@@ -114,7 +112,7 @@ class NextServer:
 @contextlib.asynccontextmanager
 async def serving(handler: object, port: int = 0, **options: Any) -> AsyncIterator[tuple[str, int]]:
     """An open server."""
-    plain = ServeOptions(policy=ehlo.OPEN_TEST, hostname="next.local.example")
+    plain: dict[str, Any] = {"policy": ehlo.OPEN_TEST, "hostname": "next.local.example"}
     async with ehlo_io.asyncio.serve(handler, "127.0.0.1", port, **(plain | options)) as server:
         yield server.address
 
@@ -131,15 +129,15 @@ def scripted(script: Callable[[Peer], None]) -> Iterator[tuple[str, int]]:
 
 
 def hop(address: tuple[str, int], **options: Any) -> Hop:
-    plain = ConnectOptions(tls=ehlo.TlsMode.NONE, client_name=HOSTNAME)
-    return Hop(host=address[0], port=address[1], options=plain | options)
+    plain: Any = {"tls": ehlo.TlsMode.NONE, "client_name": HOSTNAME} | options
+    return Hop(host=address[0], port=address[1], options=plain)
 
 
 @contextlib.asynccontextmanager
 async def sessions_with(address: tuple[str, int], **options: Any) -> AsyncIterator[Sessions]:
     """Closed in the end."""
-    clock = asyncio.get_running_loop().time
-    sessions = Sessions(hop(address).connect, **({"now": clock, "rest": 0.0} | options))
+    plain: dict[str, Any] = {"now": asyncio.get_running_loop().time, "rest": 0.0}
+    sessions = Sessions(hop(address).connect, **(plain | options))
     try:
         yield sessions
     finally:

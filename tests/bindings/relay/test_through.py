@@ -268,7 +268,7 @@ def test_an_old_session_that_broke_is_no_reason_to_wait() -> None:
 def test_a_client_that_leaves_in_the_middle_sends_nothing() -> None:
     async def scenario() -> None:
         server = NextServer()
-        gone = []
+        gone: list[ehlo.Session] = []
         server.on_reset = gone.append  # type: ignore[attr-defined]
 
         async def half() -> AsyncIterator[bytes]:
