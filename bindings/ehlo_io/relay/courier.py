@@ -40,6 +40,8 @@ class Courier:
     """How many messages are attempted at the same time."""
     _unsaved: dict[str, Progress] = attrs.field(factory=dict[str, Progress], init=False)
     """What the disk would not take: lost with the program, but not before."""
+    _stalled: set[str] = attrs.field(factory=set[str], init=False)
+    """Those that wait for nothing but the next server's return."""
     _tasks: set[asyncio.Task[None]] = attrs.field(factory=set[asyncio.Task[None]], init=False)
 
     async def recover(self) -> None:
@@ -78,13 +80,31 @@ class Courier:
             await self._attempt(name)
         except FileNotFoundError:
             LOGGER.error("message %s is no longer in the spool", name)
-        except SpoolError as error:
-            LOGGER.error("%s; it is set aside", error)
-            await asyncio.to_thread(self.spool.set_aside, name)
+            self._unsaved.pop(name, None)
         except Exception:
             # Whatever it is, the message must not be forgotten.
             LOGGER.exception("message %s could not be attempted", name)
             self.queue.put(name, self.clock.now() + _TROUBLE)
+
+    async def _attempt(self, name: str) -> None:
+        try:
+            entry, progress = await asyncio.to_thread(self._load, name)
+        except SpoolError as error:
+            LOGGER.error("%s; it is set aside", error)
+            await asyncio.to_thread(self.spool.set_aside, name)
+            return
+        if progress.left:
+            attempted = await deliver(self.sessions, entry, entry.part(progress.left))
+            log_outcomes(name, attempted)
+            self._note(name, attempted)
+            progress = await self._settle(entry, progress, attempted)
+            # Whatever the disk does from here on: who has got it does not get it again.
+            self._unsaved[name] = progress
+        if progress.left:
+            await self._later(entry, progress)
+        else:
+            await asyncio.to_thread(self.spool.remove, name)
+            self._unsaved.pop(name, None)
 
     def _load(self, name: str) -> tuple[Entry, Progress]:
         entry = self.spool.load(name)
@@ -94,47 +114,49 @@ class Courier:
             return entry, everybody
         return entry, progress
 
-    async def _attempt(self, name: str) -> None:
-        entry, progress = await asyncio.to_thread(self._load, name)
-        envelope = entry.part(progress.left)
-        attempted = await deliver(self.sessions, entry, envelope)
-        log_outcomes(name, attempted)
+    def _note(self, name: str, attempted: Attempted) -> None:
+        """When the next server is back, all that waited for it may go."""
+        if attempted.down:
+            self._stalled.add(name)
+            return
+        self._stalled.discard(name)
+        if self._stalled:
+            self.queue.hasten(self._stalled)
+            self._stalled.clear()
+
+    async def _settle(self, entry: Entry, progress: Progress, attempted: Attempted) -> Progress:
+        """Leave the report that is due, if one is; who is left then."""
         now = self.clock.now()
         verdict = judge(entry, progress, attempted, retry=self.retry, now=now, hop=self.hop)
-        left = verdict.left
-        if verdict.fates:
-            try:
+        left, warned = verdict.left, verdict.warned
+        try:
+            if verdict.fates:
                 carrier, octets = await asyncio.to_thread(
                     self.reporter.report, entry.envelope, verdict.fates, entry.arrival, entry.open
                 )
                 await self.post(carrier, octets)
-            except OSError as error:
-                # Nobody is to be forgotten without a word: they are tried again, and refused again.
-                LOGGER.error("no report on message %s could be stored: %s", name, error)
-                refused = {
-                    i for i, o in zip(progress.left, attempted.outcomes, strict=True) if not o.accepted
-                }
-                left = tuple(sorted(refused))
-                verdict = attrs.evolve(verdict, warned=progress.warned)
-        if left:
-            await self._later(
-                name, entry, Progress(left=left, attempts=progress.attempts + 1, warned=verdict.warned), now
-            )
-        else:
-            await asyncio.to_thread(self.spool.remove, name)
-            self._unsaved.pop(name, None)
+        except OSError as error:
+            # Nobody is to be forgotten without a word: they are tried again, and refused again.
+            LOGGER.error("no report on message %s could be stored: %s", entry.name, error)
+            tried = zip(progress.left, attempted.outcomes, strict=True)
+            left, warned = tuple(index for index, outcome in tried if not outcome.accepted), progress.warned
+        except ehlo.Error:
+            # It would be no better the next time.
+            LOGGER.exception("no report on message %s can be written", entry.name)
+        return Progress(left=left, attempts=progress.attempts + 1, warned=warned)
 
-    async def _later(self, name: str, entry: Entry, progress: Progress, now: float) -> None:
+    async def _later(self, entry: Entry, progress: Progress) -> None:
+        now = self.clock.now()
         due = now + self.retry.pause(progress.attempts, self.clock.chance())
         end = entry.arrival + self.retry.give_up_after
         progress = attrs.evolve(progress, due=min(due, end) if now < end else due)
+        self._unsaved[entry.name] = progress
         try:
-            await asyncio.to_thread(self.spool.save, name, progress)
-            self._unsaved.pop(name, None)
+            await asyncio.to_thread(self.spool.save, entry.name, progress)
+            del self._unsaved[entry.name]
         except OSError as error:
-            LOGGER.error("the progress of message %s could not be stored: %s", name, error)
-            self._unsaved[name] = progress
-        self.queue.put(name, progress.due)
+            LOGGER.error("the progress of message %s could not be stored: %s", entry.name, error)
+        self.queue.put(entry.name, progress.due)
 
     async def post(self, envelope: ehlo.Envelope, octets: bytes) -> None:
         """Put a message of our own into the spool. Raises OSError."""

@@ -36,12 +36,14 @@ class Attempted:
 
     ours: bool = False
     """The replies are our own; the next server did not say them."""
+    down: bool = False
+    """The next server was not asked, for no session with it could be had."""
 
     @classmethod
-    def refused(cls, envelope: ehlo.Envelope, reply: ehlo.Reply) -> Attempted:
+    def refused(cls, envelope: ehlo.Envelope, reply: ehlo.Reply, *, down: bool = False) -> Attempted:
         """Nobody got it, for one reason, and the words are our own."""
         outcomes = tuple(ehlo.Outcome(recipient.path, False, reply) for recipient in envelope.recipients)
-        return cls(outcomes=outcomes, reply=reply, ours=True)
+        return cls(outcomes=outcomes, reply=reply, ours=True, down=down)
 
     @classmethod
     def of(cls, result: ehlo.SubmissionResult) -> Attempted:
@@ -67,8 +69,8 @@ async def attempt(
             async with sessions.lease(fresh=fresh) as (client, used):
                 attempted = await _submit(client, envelope, prepare)
         except HopDown as down:
-            return Attempted.refused(envelope, down.reply)
-        broke = not client.is_ready and not any(outcome.accepted for outcome in attempted.outcomes)
+            return Attempted.refused(envelope, down.reply, down=True)
+        broke = not client.is_ready and all(outcome.temporary for outcome in attempted.outcomes)
         if not (broke and used and again()):
             return attempted
         fresh = True

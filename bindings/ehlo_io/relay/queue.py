@@ -8,6 +8,7 @@ import itertools
 import os
 import random
 import time
+from collections.abc import Collection
 from typing import Final, Protocol
 
 import attrs
@@ -94,6 +95,13 @@ class Queue:
         heapq.heappush(self._heap, (due, name))
         if self._heap[0][1] == name:
             self._earlier.set()
+
+    def hasten(self, names: Collection[str]) -> None:
+        """These are due now."""
+        now = self._clock.now()
+        self._heap = [(min(due, now) if name in names else due, name) for due, name in self._heap]
+        heapq.heapify(self._heap)
+        self._earlier.set()
 
     def __len__(self) -> int:
         return len(self._heap)

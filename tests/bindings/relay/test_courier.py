@@ -249,6 +249,60 @@ def test_progress_that_cannot_be_stored_is_remembered(
     assert caplog.text.count("progress of message one could not be stored") == 2
 
 
+def test_a_message_that_cannot_be_removed_is_not_sent_again(
+    spool: Spool, folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, clock = NextServer(), LeapingClock()
+    spool.add("one", ONE, START, MESSAGE)
+    left: list[Callable[[str], None]] = [full_disk, full_disk, spool.remove]
+
+    def remove(name: str) -> None:
+        left.pop(0)(name)
+
+    monkeypatch.setattr(spool, "remove", remove)
+    hand_on(spool, folder, server, clock)
+    assert len(server.taken) == 1
+    assert clock.waits == [60, 60]
+    assert caplog.text.count("message one could not be attempted") == 2
+
+
+def test_a_report_that_cannot_be_written_holds_nothing_up(
+    spool: Spool, folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def never(*_: object) -> NoReturn:
+        raise ehlo.LocalProtocolError("no report may say that")
+
+    server = NextServer()
+    server.refusals = {CAROL: [NO_SUCH]}
+    spool.add("one", BOTH, START, MESSAGE)
+    monkeypatch.setattr(Reporter, "report", never)
+    hand_on(spool, folder, server)
+    assert len(server.taken) == 1
+    assert "no report on message one can be written" in caplog.text
+
+
+def test_all_that_waited_go_when_the_next_server_is_back(spool: Spool, folder: Folder) -> None:
+    server, clock, port = NextServer(), LeapingClock(), free_port()
+    # Time alone brings none of them back.
+    clock.stopped = True
+    for name in ("one", "two", "three"):
+        spool.add(name, ONE, START, MESSAGE)
+
+    async def scenario() -> None:
+        async with (
+            contextlib.AsyncExitStack() as later,
+            at_work(spool, ("127.0.0.1", port), clock) as courier,
+        ):
+            await until(lambda: len(courier.queue) == 3 and len(folder.names("progress")) == 3)
+            await later.enter_async_context(serving(server, port=port))
+            spool.add("new", ONE, START, MESSAGE)
+            courier.queue.put("new", 0.0)
+            await until(lambda: not folder.names("messages"))
+
+    run(scenario())
+    assert len(server.taken) == 4
+
+
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "broken"), RuntimeError("a defect")], ids=repr)
 def test_whatever_goes_wrong_the_message_stays(
     spool: Spool,

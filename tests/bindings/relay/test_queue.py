@@ -34,6 +34,18 @@ def test_names_come_when_they_are_due_and_in_that_order() -> None:
     assert run(scenario()) == [("past", 0), ("now", 0), ("soon", 10), ("late", 60)]
 
 
+def test_some_can_be_hastened() -> None:
+    async def scenario() -> list[tuple[str, float]]:
+        clock = LeapingClock()
+        queue = Queue(clock)
+        for name, after in (("one", 60.0), ("two", 20.0), ("three", 90.0), ("four", -5.0)):
+            queue.put(name, START + after)
+        queue.hasten({"three", "four", "none"})
+        return [(await queue.next(), clock.now() - START) for _ in range(4)]
+
+    assert run(scenario()) == [("four", 0), ("three", 0), ("two", 20), ("one", 60)]
+
+
 @pytest.mark.parametrize("first", [None, 3600.0], ids=["nothing", "something later"])
 def test_what_comes_in_between_ends_the_wait(first: float | None) -> None:
     async def scenario() -> str:
