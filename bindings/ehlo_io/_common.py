@@ -14,6 +14,11 @@ MAX_REPLIES = 16 * 1024 * 1024
 one that only talks."""
 
 
+def printable(text: str) -> str:
+    """`text` on one line without anything that a terminal or a log would obey."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def log_hook_failure(peer: str | None) -> None:
     """Call inside `except`: the client hears 451 and nothing else."""
     LOGGER.exception("a hook of the handler failed (session with %s)", peer)

@@ -12,6 +12,7 @@ import attrs
 import click
 
 import ehlo
+from ehlo.extensions import REQUIRETLS
 from ehlo_io._client import ConnectOptions
 from ehlo_io.cli.common import File, reason, trace_to_stderr, trust
 from ehlo_io.cli.exits import Failure
@@ -115,6 +116,11 @@ class RelayArguments:
     def taken_from(cls, given: dict[str, Any]) -> RelayArguments:
         """Takes its own out of `given`."""
         return cls(**{field.name: given.pop(field.name) for field in attrs.fields(cls)})
+
+    @property
+    def extensions(self) -> tuple[ehlo.Extension, ...]:
+        """What only a server that hands on can keep [RFC8689-4.2.1a]."""
+        return () if self.relay is None else (REQUIRETLS,)
 
     def gateway(self, hostname: str, *, io: str, maildir: Path | None, transcript: bool) -> Gateway | None:
         """None without --relay. Raises Failure."""

@@ -118,7 +118,7 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         implicit_tls=arguments.implicit_tls,
         policy=policy,
         # A file keeps any octets.
-        extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
+        extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME, *relay.extensions),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
     )
@@ -135,8 +135,6 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
     )
     if gateway is not None:
         run = partial(_run_asyncio, beside=gateway)
-        # [RFC8689-4.2.1a] who hands on can promise it, and nobody else.
-        options["extensions"] = (*options["extensions"], ehlo.extensions.REQUIRETLS)
     storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
     handler = handler_of(storage, users, arguments.keytab)
     try:

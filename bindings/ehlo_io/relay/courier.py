@@ -14,7 +14,7 @@ import attrs
 
 import ehlo
 from ehlo_io._common import LOGGER
-from ehlo_io.relay.delivery import Attempted, deliver
+from ehlo_io.relay.delivery import Attempted, deliver, log_outcomes
 from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.queue import Clock, Queue, Retry
 from ehlo_io.relay.reports import Reporter, judge
@@ -163,16 +163,3 @@ class Courier:
         name = self.clock.name()
         await asyncio.to_thread(self.spool.add, name, envelope, self.clock.now(), octets)
         self.queue.put(name, 0.0)
-
-
-def log_outcomes(name: str, attempted: Attempted) -> None:
-    """A line for each recipient."""
-    for outcome in attempted.outcomes:
-        word = "accepted" if outcome.accepted else "put off" if outcome.temporary else "refused"
-        LOGGER.info("message %s to <%s> %s: %s", name, outcome.recipient, word, plain(outcome.reply))
-
-
-def plain(reply: ehlo.Reply | None) -> str:
-    """A reply on one line, without anything that a log would obey."""
-    text = "no reply" if reply is None else str(reply)
-    return "".join(sign if sign.isprintable() else "?" for sign in text)

@@ -10,7 +10,7 @@ import attrs
 
 import ehlo
 from ehlo_io._client import SubmitOptions
-from ehlo_io._common import LOGGER
+from ehlo_io._common import LOGGER, printable
 from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
 from ehlo_io.relay.fitting import Unfit, fit, unfit
@@ -85,10 +85,10 @@ async def _submit(client: Client, envelope: ehlo.Envelope, prepare: Prepare) -> 
     except Unfit as found:
         return Attempted.refused(envelope, found.reply)
     except ehlo.LocalProtocolError as error:
-        LOGGER.warning("a message cannot be sent to the next server: %s", error)
+        LOGGER.warning("a message cannot be sent to the next server: %s", printable(str(error)))
         return Attempted.refused(envelope, unfit(error, envelope))
     except (ehlo.SessionError, ehlo.RemoteProtocolError) as error:
-        LOGGER.warning("a session with the next server ended: %s", error)
+        LOGGER.warning("a session with the next server ended: %s", printable(str(error)))
         return Attempted.refused(envelope, _LOST)
 
 
@@ -106,3 +106,11 @@ async def deliver(sessions: Sessions, entry: Entry, envelope: ehlo.Envelope) -> 
     finally:
         for file in files:
             file.close()
+
+
+def log_outcomes(name: str, attempted: Attempted) -> None:
+    """A line for each recipient."""
+    for outcome in attempted.outcomes:
+        word = "accepted" if outcome.accepted else "put off" if outcome.temporary else "refused"
+        reply = "no reply" if outcome.reply is None else printable(str(outcome.reply))
+        LOGGER.info("message %s to <%s> %s: %s", name, printable(str(outcome.recipient)), word, reply)

@@ -70,8 +70,12 @@ def terms(client: Client, envelope: ehlo.Envelope) -> SubmitOptions:
         sender=envelope.reverse_path,
         recipients=envelope.recipients,
         parameters=parameters,
-        binary=given.get(ehlo.Body) is ehlo.Body.BINARY_MIME,
+        binary=_is_binary(envelope),
     )
+
+
+def _is_binary(envelope: ehlo.Envelope) -> bool:
+    return envelope.parameters.get(ehlo.Body) is ehlo.Body.BINARY_MIME
 
 
 def fit(entry: Entry, envelope: ehlo.Envelope, client: Client) -> tuple[BinaryIO, SubmitOptions]:
@@ -84,10 +88,11 @@ def fit(entry: Entry, envelope: ehlo.Envelope, client: Client) -> tuple[BinaryIO
         envelope = _without_needless_utf8(entry, envelope)
     options = terms(client, envelope)
     eight_bit = offered.supports(EIGHT_BIT_MIME)
+    binary = _is_binary(envelope)
     takes_binary = offered.supports(BINARY_MIME) and offered.supports(CHUNKING)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(entry.open())
-        if (options["binary"] and not takes_binary) or (not eight_bit and not _is_ascii(file)):
+        if (binary and not takes_binary) or (not eight_bit and not _is_ascii(file)):
             file.seek(entry.start)
             options["binary"] = False
             return io.BytesIO(_converted(file.read(), eight_bit=eight_bit)), options

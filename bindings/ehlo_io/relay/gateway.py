@@ -13,7 +13,7 @@ import attrs
 
 import ehlo
 from ehlo_io._client import SubmitOptions
-from ehlo_io._common import GRACE
+from ehlo_io._common import GRACE, printable
 from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
 from ehlo_io.relay.courier import Courier
@@ -122,4 +122,4 @@ class Gateway:
 
         attempted = await attempt(self._sessions, envelope, prepare)
         if not attempted.outcomes[0].accepted:
-            raise OSError(f"the next server did not take it: {attempted.reply}")
+            raise OSError(f"the next server did not take it: {printable(str(attempted.reply))}")

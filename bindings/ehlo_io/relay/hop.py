@@ -12,7 +12,7 @@ import attrs
 import ehlo
 import ehlo_io.asyncio
 from ehlo_io._client import ConnectOptions
-from ehlo_io._common import LOGGER
+from ehlo_io._common import LOGGER, printable
 from ehlo_io.asyncio import Client
 
 _GOODBYE: Final = 2.0
@@ -69,7 +69,7 @@ class Hop:
             options["auth"] = self.credentials()
             return await ehlo_io.asyncio.connect(self.host, self.port, **options)
         except (ehlo.Error, OSError, ValueError) as error:
-            LOGGER.warning("no session with %s port %d: %s", self.host, self.port, error)
+            LOGGER.warning("no session with %s port %d: %s", self.host, self.port, printable(str(error)))
             raise HopDown(why_down(error)) from None
 
 

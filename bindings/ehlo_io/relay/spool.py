@@ -14,7 +14,6 @@ done with.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -85,6 +84,8 @@ class Spool:
     def __init__(self, top: Path) -> None:
         """Makes the folders that are not there. Raises OSError; BlockingIOError when another process
         uses it."""
+        import fcntl  # noqa: PLC0415 (not there on Windows, where the other commands run)
+
         self._messages, self._progress, self._tmp, self._bad = (
             top / name for name in ("messages", "progress", "tmp", "bad")
         )

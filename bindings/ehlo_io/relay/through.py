@@ -26,8 +26,7 @@ from ehlo_io._client import SubmitOptions
 from ehlo_io._common import LOGGER
 from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
-from ehlo_io.relay.courier import log_outcomes
-from ehlo_io.relay.delivery import Attempted, attempt
+from ehlo_io.relay.delivery import Attempted, attempt, log_outcomes
 from ehlo_io.relay.fitting import terms
 from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.queue import Clock
@@ -152,7 +151,7 @@ class Passage:
 class Through:
     """For one event loop: that of the server."""
 
-    in_thread: Final = frozenset[str]()
+    in_thread = frozenset[str]()
 
     def __init__(self, sessions: Sessions, reporter: Reporter, post: Post, clock: Clock, hop: str) -> None:
         self._sessions = sessions

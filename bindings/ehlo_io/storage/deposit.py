@@ -76,7 +76,7 @@ class Depository(ABC):
     out in the middle, or None.
     """
 
-    in_thread: Final = frozenset({"on_message"})
+    in_thread = frozenset({"on_message"})
 
     @abstractmethod
     def begin(self, session: ehlo.Session, envelope: ehlo.Envelope) -> tuple[Deposit, bytes]:

@@ -35,7 +35,7 @@ from tests.interop.processes import free_port
 import ehlo
 from ehlo import dsn
 from ehlo.extensions import DSN
-from ehlo_io.relay.courier import Courier, plain
+from ehlo_io.relay.courier import Courier
 from ehlo_io.relay.queue import Queue, Retry
 from ehlo_io.relay.reports import Reporter
 from ehlo_io.relay.spool import Progress, Spool
@@ -385,8 +385,3 @@ def test_the_log_tells_of_each_recipient(
     assert "message one to <bob@local.example> accepted: 250 2.0.0" in caplog.text
     assert "message one to <carol@local.example> put off: 451 4.2.0 Not now" in caplog.text
     assert "message one to <carol@local.example> accepted: 250 2.0.0" in caplog.text
-
-
-def test_a_reply_can_do_nothing_to_a_log() -> None:
-    assert plain(ehlo.Reply(550, "no\x1b[2J")) == "550 no?[2J"
-    assert plain(None) == "no reply"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from tests.bindings.relay.helpers import (
 import ehlo
 from ehlo.extensions import BINARY_MIME, CHUNKING, DSN, EIGHT_BIT_MIME, REQUIRETLS, SMTPUTF8
 from ehlo_io import client_context
-from ehlo_io.relay.delivery import Attempted, deliver
+from ehlo_io.relay.delivery import Attempted, deliver, log_outcomes
 from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.spool import Spool
 
@@ -391,3 +392,17 @@ def test_a_message_that_cannot_be_read_is_not_the_servers_fault(spool: Spool) ->
 
     run(scenario())
     assert (len(server.taken), server.connections) == (1, 1)
+
+
+def test_a_reply_can_do_nothing_to_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    bob, carol = (recipient.path for recipient in BOTH.recipients)
+    outcomes = (
+        ehlo.Outcome(bob, False, ehlo.Reply(550, "no\x1b[2J")),
+        ehlo.Outcome(carol, False, None),
+    )
+    with caplog.at_level(logging.INFO, "ehlo_io"):
+        log_outcomes("one", Attempted(outcomes=outcomes))
+    assert caplog.messages == [
+        f"message one to <{BOB}> refused: 550 no?[2J",
+        f"message one to <{CAROL}> put off: no reply",
+    ]
