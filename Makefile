@@ -6,11 +6,12 @@ READY := $(VENV)/.ready
 RUN_READY := $(VENV)/.run-ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help demo test lint format types layers pytest peers kerberos bench clean
+.PHONY: help demo test lint format types layers pytest conformance peers kerberos bench clean
 
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
 	@echo "make test    all checks: format, lint, types, layers, tests"
+	@echo "make conformance   write docs/conformance.md and the totals in README.md anew"
 	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"
 	@echo "make bench   measure ehlo and its peers, about ten minutes"
 
@@ -49,6 +50,9 @@ layers: $(READY)
 
 pytest: $(READY)
 	$(BIN)/pytest
+
+conformance: $(READY)
+	$(BIN)/python -m docs.make_conformance
 
 $(BENCH_READY): pyproject.toml $(RUN_READY)
 	$(BIN)/python -m pip install --quiet --group bench

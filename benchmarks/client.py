@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from benchmarks import peers, plot, report
+from benchmarks.clients.jobs import Subject
 from benchmarks.harness import Job, Metrics, Plan, interleave, say
 from benchmarks.machine import DRIVER_CORE, SERVER_CORE, new_record
 from benchmarks.messages import CLIENT_NAME, KIB, MIB, RECIPIENT, SENDER
@@ -17,10 +18,13 @@ from benchmarks.record import Record
 
 TITLE: Final = "Clients"
 HOW: Final = (
-    "Each client runs on one core and the sink on the other. `smtp-sink` is Postfix's, `own sink` discards "
-    "faster and offers PIPELINING, too. Costs are seconds of CPU of the client process. smtpproto takes an "
-    "EmailMessage only, all others get octets. smtp-source waits for each reply. `null` clients write octets "
-    "that are ready and count the replies: they are what the transport alone costs."
+    "Each client runs on one core and the sink on the other. `smtp-sink` is Postfix's and offers PIPELINING, "
+    "`own sink` discards faster and offers CHUNKING, too, which only the subjects use that are called so, "
+    "and `binary`, whose messages are declared to be no text (BINARYMIME) and are not looked at; "
+    "`submit_many` uses both and has all messages in one call. Costs are seconds of CPU of the client "
+    "process. smtpproto takes an EmailMessage only, all others get octets. smtp-source waits for each reply. "
+    "`null` clients write octets that are ready and count the replies: they are what the transport alone "
+    "costs."
 )
 
 _SIZES: Final = {"1 KB": KIB, "100 KB": 100 * KIB, "10 MB": 10 * MIB}
@@ -47,10 +51,16 @@ class Case:
             amount = min(amount, _RECONNECTING)
         return max(self.connections, amount // _LESS.get(subject, 2 if subject == "nodemailer" else 1))
 
+    def shows(self, subject: Subject) -> bool:
+        """Whether it would send otherwise than in other ways: where CHUNKING is offered, and for many
+        messages on a connection."""
+        return not subject.chunking or (self.sink == "own sink" and self.kept)
+
 
 _USUAL: Final[tuple[Case, ...]] = (
     Case("1 KB", 1, True, "smtp-sink"),
     Case("1 KB", 10, True, "smtp-sink"),
+    Case("1 KB", 1, True, "own sink"),
     Case("1 KB", 10, True, "own sink"),
     Case("1 KB", 1, False, "smtp-sink"),
     Case("100 KB", 10, True, "own sink"),
@@ -58,28 +68,31 @@ _USUAL: Final[tuple[Case, ...]] = (
 )
 
 
-@attrs.frozen
-class Subject:
-    worker: str
-    module: str | None = None
-    pipelining: bool = True
-
-
 _PYTHON: Final = {
     "ehlo asyncio": Subject("ehlo-asyncio"),
+    "ehlo asyncio, chunking": Subject("ehlo-asyncio", chunking=True),
+    "ehlo asyncio, binary": Subject("ehlo-asyncio", chunking=True, binary=True),
+    "ehlo asyncio, submit_many": Subject("ehlo-asyncio", chunking=True, many=True),
     "ehlo asyncio, no pipelining": Subject("ehlo-asyncio", pipelining=False),
     "null asyncio": Subject("null-asyncio"),
+    "null asyncio, chunking": Subject("null-asyncio", chunking=True),
     "null asyncio, lock step": Subject("null-asyncio", pipelining=False),
     "null blocking": Subject("null-blocking"),
     "ehlo uvloop": Subject("ehlo-uvloop", "uvloop"),
+    "ehlo uvloop, chunking": Subject("ehlo-uvloop", "uvloop", chunking=True),
     "ehlo trio": Subject("ehlo-trio", "trio"),
+    "ehlo trio, chunking": Subject("ehlo-trio", "trio", chunking=True),
     "ehlo blocking": Subject("ehlo-blocking"),
+    "ehlo blocking, chunking": Subject("ehlo-blocking", chunking=True),
     "smtplib": Subject("smtplib"),
     "aiosmtplib": Subject("aiosmtplib", "aiosmtplib"),
     "aiosmtplib uvloop": Subject("aiosmtplib-uvloop", "aiosmtplib"),
     "smtpproto asyncio": Subject("smtpproto-asyncio", "smtpproto"),
     "smtpproto trio": Subject("smtpproto-trio", "smtpproto"),
 }
+
+
+Workers = dict[str, tuple[Child, Subject]]
 
 
 def start_sinks(processes: Processes, record: Record) -> dict[str, int]:
@@ -96,33 +109,33 @@ def start_sinks(processes: Processes, record: Record) -> dict[str, int]:
     return found
 
 
-def _start_workers(processes: Processes, record: Record) -> dict[str, tuple[Child, bool]]:
-    found: dict[str, tuple[Child, bool]] = {}
+def _start_workers(processes: Processes, record: Record) -> Workers:
+    found: Workers = {}
     for name, subject in _PYTHON.items():
         lacking = peers.lacks_module(subject.module) if subject.module else None
         if lacking:
             record.skipped[name] = lacking
         else:
             worker = processes.python(name, "benchmarks.clients", [subject.worker], DRIVER_CORE)
-            found[name] = (worker, subject.pipelining)
+            found[name] = (worker, subject)
     lacking, node = peers.lacks_npm(), peers.program("node")
     if lacking is None and node is not None:
         argv = [node, str(peers.NPM.parent / "clients" / "nodemailer.js"), str(peers.NPM)]
-        found["nodemailer"] = (processes.start("nodemailer", argv, DRIVER_CORE), True)
+        found["nodemailer"] = (processes.start("nodemailer", argv, DRIVER_CORE), Subject("nodemailer"))
         record.machine["packages"] += ", " + peers.node_versions()
     else:
         record.skipped["nodemailer"] = lacking or ""
     return found
 
 
-def _drive(worker: Child, port: int, case: Case, messages: int, pipelining: bool) -> Metrics:
+def _drive(worker: Child, port: int, case: Case, messages: int, subject: Subject) -> Metrics:
     job: dict[str, object] = {
         "port": port,
         "messages": messages,
         "size": _SIZES[case.size],
         "connections": case.connections,
         "reconnect": not case.kept,
-        "pipelining": pipelining,
+        **subject.ways(),
     }
     return _metrics(case, messages, **worker.ask(job))
 
@@ -163,9 +176,11 @@ def measure(plan: Plan) -> Record:
             port = ports.get(case.sink)
             if port is None:
                 continue
-            for name, (worker, pipelining) in workers.items():
-                messages = max(case.connections, plan.share(case.messages(name)))
-                jobs.append(Job(case.name, name, partial(_drive, worker, port, case, messages, pipelining)))
+            for name, (worker, subject) in workers.items():
+                if case.shows(subject):
+                    messages = max(case.connections, plan.share(case.messages(name)))
+                    run_ = partial(_drive, worker, port, case, messages, subject)
+                    jobs.append(Job(case.name, name, run_))
             if source is not None:
                 messages = max(case.connections, plan.share(case.messages("smtp-source")))
                 jobs.append(
@@ -176,10 +191,10 @@ def measure(plan: Plan) -> Record:
     return record
 
 
-def _warm_up(record: Record, workers: dict[str, tuple[Child, bool]], port: int) -> None:
-    for name, (worker, pipelining) in list(workers.items()):
+def _warm_up(record: Record, workers: Workers, port: int) -> None:
+    for name, (worker, subject) in list(workers.items()):
         try:
-            _drive(worker, port, Case("1 KB", 1, True, ""), 20, pipelining)
+            _drive(worker, port, Case("1 KB", 1, True, ""), 20, subject)
         except RunFailed as error:
             record.failures.append(f"{name}, first messages: {error}")
             del workers[name]
@@ -192,13 +207,20 @@ _PAIRS: Final = (
     ("ehlo asyncio", "nodemailer"),
     ("ehlo asyncio", "smtp-source"),
     ("ehlo asyncio", "null asyncio"),
+    ("ehlo asyncio, chunking", "ehlo asyncio"),
+    ("ehlo asyncio, chunking", "null asyncio, chunking"),
+    ("ehlo asyncio, binary", "ehlo asyncio"),
+    ("ehlo asyncio, submit_many", "ehlo asyncio, chunking"),
     ("ehlo asyncio, no pipelining", "aiosmtplib"),
     ("ehlo asyncio, no pipelining", "smtplib"),
     ("ehlo asyncio, no pipelining", "null asyncio, lock step"),
     ("ehlo uvloop", "aiosmtplib uvloop"),
+    ("ehlo uvloop, chunking", "ehlo uvloop"),
     ("ehlo trio", "smtpproto trio"),
+    ("ehlo trio, chunking", "ehlo trio"),
     ("ehlo blocking", "smtplib"),
     ("ehlo blocking", "null blocking"),
+    ("ehlo blocking, chunking", "ehlo blocking"),
 )
 
 

@@ -18,10 +18,10 @@ from benchmarks.record import Record
 TITLE: Final = "Engines without sockets"
 HOW: Final = (
     "One transaction is MAIL, RCPT, DATA, a body of 1 KB and the dot, each fed and answered on its own "
-    "(`pipelined`: MAIL, RCPT and DATA together), on a session that is kept, or with a greeting, EHLO and "
-    "QUIT around it. For h11 it is the request of its own benchmark and a response, kept alive. aiosmtpd and "
-    "its event loop run on a transport that keeps what is written; `flow` is ehlo's `flows` driven without "
-    "any I/O."
+    "(`pipelined`: MAIL, RCPT and DATA together; `chunking`: BDAT with the body in place of DATA), on a "
+    "session that is kept, or with a greeting, EHLO and QUIT around it. For h11 it is the request of its own "
+    "benchmark and a response, kept alive. aiosmtpd and its event loop run on a transport that keeps what is "
+    "written; `flow` is ehlo's `flows` driven without any I/O."
 )
 KEPT: Final = "kept session"
 EACH: Final = "a session for each message"
@@ -29,9 +29,11 @@ EACH: Final = "a session for each message"
 _SUBJECTS: Final[dict[str, tuple[str | None, int, Callable[[int], None]]]] = {
     "ehlo server": (None, 4000, ours.server_kept),
     "ehlo server, pipelined": (None, 4000, ours.server_pipelined),
+    "ehlo server, chunking": (None, 4000, ours.server_chunked),
     "ehlo server flow": (None, 3000, ours.server_flow),
     "ehlo client": (None, 4000, ours.client_kept),
     "ehlo client, pipelined": (None, 4000, ours.client_pipelined),
+    "ehlo client, chunking": (None, 4000, ours.client_chunked),
     "ehlo client flow": (None, 3000, ours.client_flow),
     "h11 server": ("h11", 4000, other.h11_server),
     "smtpproto client, octets": ("smtpproto", 15000, partial(other.smtpproto_client, raw=True)),
@@ -78,6 +80,7 @@ _PEERS: Final = ("h11 server", "aiosmtpd", "smtpproto client, octets", "smtpprot
 def write(record: Record) -> None:
     drawn = plot.bars(record, "per_second", "transactions per CPU second (more is better)")
     pairs = [(ours_, peer) for ours_ in _OURS for peer in _PEERS if ("server" in ours_) or peer != "aiosmtpd"]
+    pairs += [("ehlo server, chunking", "ehlo server"), ("ehlo client, chunking", "ehlo client")]
     sections = (
         report.Ratios(
             title="Transactions of ehlo / of the peer (over 1: ehlo is faster)",

@@ -10,7 +10,6 @@ from benchmarks import engine, imports, memory, report, scaling
 from benchmarks.record import Record, folder
 from benchmarks.stats import Stat, number, with_spread
 
-_NOT_BUILT: Final = "not built"
 _COSTS: Final = frozenset({"cpu", "kib", "growth"})
 """Metrics of which the peer's is divided by ours."""
 
@@ -67,8 +66,7 @@ class Part:
 class Goal:
     name: str
     what: str
-    parts: tuple[Part, ...] = ()
-    """No part: the feature is not there yet."""
+    parts: tuple[Part, ...]
 
 
 def _server(case: str, peer: str, floor: float, goal: float, ours: str = "ehlo asyncio") -> Part:
@@ -83,6 +81,21 @@ def _client(case: str, peer: str, floor: float, goal: float, ours: str = "ehlo a
 def _rate(case: str, peer: str, floor: float, goal: float) -> Part:
     return Part(
         benchmark="client", case=case, metric="rate", above="ehlo asyncio", below=peer, floor=floor, goal=goal
+    )
+
+
+def _chunking(
+    case: str, metric: str, floor: float | None, goal: float | None, ours: str = "ehlo asyncio, chunking"
+) -> Part:
+    """Ours beside ours."""
+    return Part(
+        benchmark="client",
+        case=case,
+        metric=metric,
+        above=ours,
+        below="ehlo asyncio",
+        floor=floor,
+        goal=goal,
     )
 
 
@@ -147,6 +160,7 @@ _C10, _C1, _CAGAIN = (
     "1 KB, kept, 1, smtp-sink",
     "1 KB, reconnecting, 1, smtp-sink",
 )
+_C1OWN = "1 KB, kept, 1, own sink"
 _C100K, _C10M = "100 KB, kept, 10, own sink", "10 MB, kept, 1, own sink"
 _NONE, _SOME, _ALL = "10 MB, no dot lines", "10 MB, 1 % dot lines", "10 MB, all dot lines"
 _DECODE: Final = "ehlo decode, unstuffing alone"
@@ -237,7 +251,15 @@ GOALS: Final = (
             ),
         ),
     ),
-    Goal("C7", "CHUNKING beside DATA"),
+    Goal(
+        "C7",
+        "CHUNKING beside DATA",
+        (
+            _chunking(_C1OWN, "rate", 1.5, 1.8),
+            _chunking(_C10M, "mb", 3.0, 4.5),
+            _chunking(_C10M, "mb", None, None, "ehlo asyncio, binary"),
+        ),
+    ),
     Goal("E1", "server transactions", (_engine("ehlo server", "h11 server", 3.0, 4.5),)),
     Goal(
         "E2",
@@ -342,12 +364,7 @@ def _row(goal: Goal, part: Part, records: dict[str, Record]) -> list[str]:
 
 
 def rows(records: dict[str, Record]) -> list[list[str]]:
-    found = []
-    for goal in GOALS:
-        if not goal.parts:
-            found.append([goal.name, goal.what, "", "", "", "", "", _NOT_BUILT])
-        found += [_row(goal, part, records) for part in goal.parts]
-    return found
+    return [_row(goal, part, records) for goal in GOALS for part in goal.parts]
 
 
 def latest(*, quick: bool) -> dict[str, Record]:

@@ -55,6 +55,11 @@ def email_message(size: int) -> EmailMessage:
     return found
 
 
+def chunk(content: bytes) -> bytes:
+    """As one chunk, the last, with its command (RFC 3030)."""
+    return b"BDAT %d LAST\r\n" % len(content) + content
+
+
 def stuffed(content: bytes) -> bytes:
     """As it goes over the wire, with the end of data."""
     return content.replace(b"\r\n.", b"\r\n..") + END

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.conformance.clauses import read_clauses, report, unknown_ids
+from tests.conformance.exceptions import read_exceptions
 
 _uses = pytest.StashKey[dict[str, list[str]]]()
 
@@ -11,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--clauses",
         action="store_true",
-        help="print which clauses of the ledger have tests, and which tier-1 clauses have none",
+        help="print which clauses of the ledger have tests, and why the others have none",
     )
 
 
@@ -31,5 +32,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.getoption("--clauses"):
         terminalreporter.section("clauses")
         uses = config.stash.get(_uses, dict[str, list[str]]())
-        for line in report(uses, read_clauses()):
+        excused = {exemption.id: exemption.kind for exemption in read_exceptions()}
+        for line in report(uses, read_clauses(), excused):
             terminalreporter.write_line(line)

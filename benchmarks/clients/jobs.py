@@ -9,6 +9,23 @@ import attrs
 from benchmarks.messages import message
 
 
+@attrs.frozen
+class Subject:
+    """A client, and how it is to send."""
+
+    worker: str
+    module: str | None = None
+    """What has to be installed for it."""
+    pipelining: bool = True
+    chunking: bool = False
+    binary: bool = False
+    many: bool = False
+
+    def ways(self) -> dict[str, object]:
+        """What it adds to a job."""
+        return attrs.asdict(self, filter=attrs.filters.exclude("worker", "module"))
+
+
 @attrs.frozen(kw_only=True)
 class Job:
     """So many messages over so many connections."""
@@ -20,6 +37,12 @@ class Job:
     reconnect: bool = False
     """A connection for each message."""
     pipelining: bool = True
+    chunking: bool = False
+    """Use CHUNKING where it is offered; only some clients can."""
+    binary: bool = False
+    """Send the message as octets that are no text: nothing in them is looked at; only some clients can."""
+    many: bool = False
+    """All messages of a session in one call; only some clients can."""
     path: str | None = None
     """A file to send, in place of octets in memory; only some clients can."""
 

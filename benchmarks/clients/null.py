@@ -7,7 +7,7 @@ import socket
 
 from benchmarks.clients.jobs import Job
 from benchmarks.clients.ours import in_threads
-from benchmarks.messages import CLIENT_NAME, DATA, MAIL, QUIT, RCPT, stuffed
+from benchmarks.messages import CLIENT_NAME, DATA, MAIL, QUIT, RCPT, chunk, stuffed
 from benchmarks.processes import HOST
 
 _SIZE = 65536
@@ -17,7 +17,7 @@ _EHLO = f"EHLO {CLIENT_NAME}\r\n".encode()
 def _body(job: Job) -> bytes:
     content = job.body()
     assert isinstance(content, bytes)
-    return stuffed(content)
+    return MAIL + RCPT + chunk(content) if job.chunking else stuffed(content)
 
 
 class _Protocol(asyncio.BufferedProtocol):
@@ -68,6 +68,9 @@ async def run_asyncio(job: Job) -> None:
             _, peer = await asyncio.get_running_loop().create_connection(_Protocol, HOST, job.port)
             await peer.hello()
             for _ in range(messages):
+                if job.chunking:
+                    await peer.say(body, 3)
+                    continue
                 if job.pipelining:
                     await peer.say(MAIL + RCPT + DATA, 3)
                 else:

@@ -4,10 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import TYPE_CHECKING
 
 from benchmarks.clients.jobs import Job
-from benchmarks.messages import CLIENT_NAME, RECIPIENT, SENDER
+from benchmarks.messages import CLIENT_NAME, RECIPIENT, SENDER, message
 from benchmarks.processes import HOST
+
+if TYPE_CHECKING:
+    from ehlo import flows
+    from ehlo_io._async_face import Client
+    from ehlo_io._client import ConnectOptions, SubmitOptions
+
+
+def _options(job: Job) -> ConnectOptions:
+    return {
+        "tls": "none",
+        "client_name": CLIENT_NAME,
+        "pipelining": job.pipelining,
+        "chunking": job.chunking,
+    }
+
+
+def _envelope(job: Job) -> SubmitOptions:
+    return {"sender": SENDER, "recipients": [RECIPIENT], "binary": job.binary}
+
+
+def _many(job: Job, messages: int) -> list[tuple[bytes, SubmitOptions]]:
+    return [(message(job.size), _envelope(job))] * messages
+
+
+def _check(deliveries: list[flows.Delivery]) -> None:
+    for delivery in deliveries:
+        if isinstance(delivery, Exception):
+            raise delivery
+
+
+async def _submit(client: Client, job: Job, messages: int) -> None:
+    if job.many:
+        _check(await client.submit_many(_many(job, messages)))
+        return
+    envelope = _envelope(job)
+    for _ in range(messages):
+        await client.submit(job.body(), **envelope)
 
 
 async def run_asyncio(job: Job) -> None:
@@ -15,12 +53,8 @@ async def run_asyncio(job: Job) -> None:
 
     async def turn(share: int) -> None:
         for messages in job.sessions(share):
-            connecting = ehlo_io.asyncio.connect(
-                HOST, job.port, tls="none", client_name=CLIENT_NAME, pipelining=job.pipelining
-            )
-            async with connecting as client:
-                for _ in range(messages):
-                    await client.submit(job.body(), sender=SENDER, recipients=[RECIPIENT])
+            async with ehlo_io.asyncio.connect(HOST, job.port, **_options(job)) as client:
+                await _submit(client, job, messages)
 
     await asyncio.gather(*(turn(share) for share in job.shares()))
 
@@ -32,12 +66,8 @@ async def run_trio(job: Job) -> None:
 
     async def turn(share: int) -> None:
         for messages in job.sessions(share):
-            connecting = ehlo_io.trio.connect(
-                HOST, job.port, tls="none", client_name=CLIENT_NAME, pipelining=job.pipelining
-            )
-            async with connecting as client:
-                for _ in range(messages):
-                    await client.submit(job.body(), sender=SENDER, recipients=[RECIPIENT])
+            async with ehlo_io.trio.connect(HOST, job.port, **_options(job)) as client:
+                await _submit(client, job, messages)
 
     async with trio.open_nursery() as nursery:
         for share in job.shares():
@@ -47,14 +77,16 @@ async def run_trio(job: Job) -> None:
 def run_blocking(job: Job) -> None:
     import ehlo_io.blocking  # noqa: PLC0415 (each worker imports one binding)
 
+    envelope = _envelope(job)
+
     def turn(share: int) -> None:
         for messages in job.sessions(share):
-            connecting = ehlo_io.blocking.connect(
-                HOST, job.port, tls="none", client_name=CLIENT_NAME, pipelining=job.pipelining
-            )
-            with connecting as client:
+            with ehlo_io.blocking.connect(HOST, job.port, **_options(job)) as client:
+                if job.many:
+                    _check(client.submit_many(_many(job, messages)))
+                    continue
                 for _ in range(messages):
-                    client.submit(job.body(), sender=SENDER, recipients=[RECIPIENT])
+                    client.submit(job.body(), **envelope)
 
     in_threads(turn, job)
 

@@ -17,6 +17,7 @@ from benchmarks.messages import (
     RECIPIENT,
     SENDER,
     SERVER_NAME,
+    chunk,
     message,
     stuffed,
 )
@@ -27,10 +28,12 @@ _WIRE: Final = stuffed(BODY)
 _CONFIG: Final = ehlo.ServerConfig(hostname=SERVER_NAME, policy=ehlo.OPEN_TEST)
 _NO_DECISION: Final = (ehlo.TransactionReset, ehlo.QuitReceived, ehlo.ConnectionClosed)
 _STEPS: Final = (MAIL, RCPT, DATA, _WIRE)
+_CHUNKED: Final = (MAIL, RCPT, chunk(BODY))
 _GROUPED: Final = (MAIL + RCPT + DATA, _WIRE)
 
 _GREETING: Final = b"220 mx.server.example ESMTP\r\n"
 _HELLO: Final = b"250-mx.server.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 67108864\r\n"
+_CHUNKING: Final = _HELLO.replace(b"PIPELINING", b"CHUNKING")
 _OK: Final = b"250 2.0.0 Ok\r\n"
 _GO: Final = b"354 Go ahead\r\n"
 _BYE: Final = b"221 2.0.0 Bye\r\n"
@@ -75,6 +78,10 @@ def server_kept(amount: int) -> None:
 
 def server_pipelined(amount: int) -> None:
     _server_steps(amount, _GROUPED)
+
+
+def server_chunked(amount: int) -> None:
+    _server_steps(amount, _CHUNKED)
 
 
 def server_each(amount: int) -> None:
@@ -132,12 +139,12 @@ def _answer(conn: ehlo.ClientConnection, octets: bytes) -> None:
             break
 
 
-def _client() -> ehlo.ClientConnection:
+def _client(hello: bytes = _HELLO) -> ehlo.ClientConnection:
     conn = ehlo.ClientConnection()
     _answer(conn, _GREETING)
     conn.send(ehlo.Ehlo(CLIENT_NAME))
     conn.data_to_send()
-    _answer(conn, _HELLO)
+    _answer(conn, hello)
     return conn
 
 
@@ -151,11 +158,16 @@ def _commands() -> tuple[ehlo.Command, ...]:
     return ehlo.Mail(found.reverse_path), ehlo.Rcpt(found.recipients[0].path), ehlo.Data()
 
 
-def _client_message(conn: ehlo.ClientConnection) -> None:
-    for command, reply in zip(_commands(), (_OK, _OK, _GO), strict=True):
+def _client_commands(conn: ehlo.ClientConnection, replies: tuple[bytes, ...]) -> None:
+    """As many as there are replies."""
+    for command, reply in zip(_commands(), replies, strict=False):
         conn.send(command)
         conn.data_to_send()
         _answer(conn, reply)
+
+
+def _client_message(conn: ehlo.ClientConnection) -> None:
+    _client_commands(conn, (_OK, _OK, _GO))
     _client_body(conn)
 
 
@@ -180,6 +192,15 @@ def client_pipelined(amount: int) -> None:
         conn.data_to_send()
         _answer(conn, _OK + _OK + _GO)
         _client_body(conn)
+
+
+def client_chunked(amount: int) -> None:
+    conn = _client(_CHUNKING)
+    for _ in range(amount):
+        _client_commands(conn, (_OK, _OK))
+        conn.send_chunk(BODY, last=True)
+        assert conn.data_to_send().endswith(BODY)
+        _answer(conn, _OK)
 
 
 def client_each(amount: int) -> None:

@@ -1,5 +1,5 @@
 """Servers with hard-coded replies and no checks: what the transport alone costs. And the sink that
-clients are measured against, which offers PIPELINING."""
+clients are measured against, which offers PIPELINING, CHUNKING and BINARYMIME."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ _SHARED: Final = memoryview(bytearray(_SIZE))
 _END: Final = b"\r\n.\r\n"
 _GREETING: Final = b"220 null ESMTP\r\n"
 _OK: Final = b"250 2.0.0 Ok\r\n"
+_OFFERED: Final = (
+    b"250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 0\r\n250 8BITMIME\r\n"
+)
 _GO: Final = b"354 Go ahead\r\n"
 _BYE: Final = b"221 Bye\r\n"
 
@@ -65,13 +68,21 @@ class SinkSession:
 
     def __init__(self) -> None:
         self._in_body = False
+        # Octets of a chunk that are still to come.
+        self._left = 0
         self._carry = b""
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
         data = self._carry + data if self._carry else data
         while data:
-            if self._in_body:
+            if self._left:
+                taken = min(self._left, len(data))
+                self._left -= taken
+                data = data[taken:]
+                if not self._left:
+                    out.append(_OK)
+            elif self._in_body:
                 end = data.find(_END)
                 if end < 0:
                     self._carry = data[-4:]
@@ -85,7 +96,12 @@ class SinkSession:
                     self._carry = data
                     break
                 data = rest
-                out.append(self._command(line[:4].upper()))
+                verb = line[:4].upper()
+                if verb == b"BDAT":
+                    self._left = int(line.split()[1])
+                    if self._left:
+                        continue
+                out.append(self._command(verb))
                 if self._in_body:
                     data = b"\r\n" + data
         else:
@@ -97,7 +113,7 @@ class SinkSession:
             self._in_body = True
             return _GO
         if verb == b"EHLO":
-            return b"250-sink\r\n250-PIPELINING\r\n250-SIZE 0\r\n250 8BITMIME\r\n"
+            return _OFFERED
         return _BYE if verb == b"QUIT" else _OK
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, Unpack
 
 import ehlo
 from ehlo import flows
-from ehlo_io._client import ClientBase, ClientSetup, SubmitOptions
+from ehlo_io._client import ClientBase, ClientSetup, SubmitOptions, unsent
 from ehlo_io._message import Message, Source
 
 T = TypeVar("T")
@@ -20,14 +20,25 @@ class AsyncPump(Protocol):
     def run(self, flow: flows.Flow[T], source: Source | None = None) -> Awaitable[T]: ...
 
 
+Session: TypeAlias = tuple[ehlo.ClientConnection, ehlo.Opened, AsyncPump]
+Open: TypeAlias = Callable[[ClientSetup], Awaitable[Session]]
+"""Makes a connection and a session that is ready."""
+
+
 class Client(ClientBase):
     """An open session, for one task at a time; an `async with` block ends it with QUIT."""
 
     def __init__(
-        self, setup: ClientSetup, conn: ehlo.ClientConnection, opened: ehlo.Opened, pump: AsyncPump
+        self,
+        setup: ClientSetup,
+        conn: ehlo.ClientConnection,
+        opened: ehlo.Opened,
+        pump: AsyncPump,
+        open_: Open,
     ) -> None:
         super().__init__(setup, conn, opened)
         self._pump = pump
+        self._open = open_
 
     async def submit(self, message: Message, **options: Unpack[SubmitOptions]) -> ehlo.SubmissionResult:
         """Submit one message; see `SubmitOptions`. A message may be an async iterable, too.
@@ -38,6 +49,10 @@ class Client(ClientBase):
         self._take()
         try:
             submission, source = self._submission(message, options)
+            try:
+                return await self._pump.run(flows.submit(self._conn, submission), source)
+            except ehlo.SessionExhausted:
+                await self._renew()
             return await self._pump.run(flows.submit(self._conn, submission), source)
         finally:
             self._busy.release()
@@ -50,9 +65,30 @@ class Client(ClientBase):
         """
         self._take()
         try:
-            return await self._pump.run(flows.submit_many(self._conn, self._submissions(messages)))
+            todo = self._submissions(messages)
+            found = await self._pump.run(flows.submit_many(self._conn, todo))
+            while left := unsent(found):
+                try:
+                    await self._renew()
+                    again = await self._pump.run(
+                        flows.submit_many(self._conn, [todo[place] for place in left])
+                    )
+                except ehlo.Error as error:
+                    again = [error] * len(left)
+                for place, delivery in zip(left, again, strict=True):
+                    found[place] = delivery
+                if unsent(found) == left:
+                    # A session that takes nothing at all.
+                    break
+            return found
         finally:
             self._busy.release()
+
+    async def _renew(self) -> None:
+        """Another session in the place of one that takes no more."""
+        await self._pump.run(flows.close(self._conn))
+        conn, opened, self._pump = await self._open(self._setup)
+        self._begin(conn, opened)
 
     async def close(self) -> None:
         """End the session politely. Raises LocalProtocolError while another task submits."""
@@ -74,13 +110,16 @@ class Client(ClientBase):
 class Connecting:
     """What `connect` returns: await it, or enter it with `async with`."""
 
-    def __init__(self, connect: Callable[[ClientSetup], Awaitable[Client]], setup: ClientSetup) -> None:
-        self._connect = connect
+    def __init__(self, open_: Open, setup: ClientSetup) -> None:
+        self._open = open_
         self._setup = setup
         self._client: Client | None = None
 
     def __await__(self) -> Generator[Any, None, Client]:
-        return self._connect(self._setup).__await__()
+        return self._connected().__await__()
+
+    async def _connected(self) -> Client:
+        return Client(self._setup, *(await self._open(self._setup)), self._open)
 
     async def __aenter__(self) -> Client:
         self._client = await self
@@ -91,7 +130,3 @@ class Connecting:
     ) -> None:
         if self._client is not None:
             await self._client.close()
-
-
-def no_connection(setup: ClientSetup, error: BaseException) -> ehlo.ConnectionFailed:
-    return ehlo.ConnectionFailed(f"no connection to {setup.host} port {setup.port}: {error}")

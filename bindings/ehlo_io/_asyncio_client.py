@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from os import PathLike
 from typing import Unpack
 
 from ehlo import flows
-from ehlo_io._async_face import Client, Connecting, no_connection
+from ehlo_io._async_face import Client, Connecting, Session
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
-from ehlo_io._client import ClientSetup, ConnectOptions
+from ehlo_io._client import ClientSetup, ConnectOptions, no_connection
 
-__all__ = ["Client", "connect"]
+__all__ = ["Client", "connect", "connect_unix"]
 
 
-async def _open(setup: ClientSetup) -> Client:
+async def _open(setup: ClientSetup) -> Session:
     conn = setup.connection()
     loop = asyncio.get_running_loop()
+
+    def make() -> AsyncioPump:
+        return AsyncioPump(setup.channel, AsyncioAlarm(loop))
+
     try:
         async with asyncio.timeout(setup.connect_timeout):
-            _, pump = await loop.create_connection(
-                lambda: AsyncioPump(setup.channel, AsyncioAlarm(loop)), setup.host, setup.port
-            )
+            if setup.path is not None:
+                _, pump = await loop.create_unix_connection(make, setup.path)
+            else:
+                _, pump = await loop.create_connection(make, setup.host, setup.port)
     except OSError as error:
         raise no_connection(setup, error) from error
     opened = await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
-    return Client(setup, conn, opened, pump)
+    return conn, opened, pump
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:
@@ -35,3 +41,12 @@ def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[Conn
     RemoteProtocolError.
     """
     return Connecting(_open, ClientSetup.of(host, port, options))
+
+
+def connect_unix(path: str | PathLike[str], **options: Unpack[ConnectOptions]) -> Connecting:
+    """`connect` through a UNIX socket, by default without TLS.
+
+    Raises LocalProtocolError for a wrong argument; when awaited SessionError or
+    RemoteProtocolError.
+    """
+    return Connecting(_open, ClientSetup.of_path(path, options))

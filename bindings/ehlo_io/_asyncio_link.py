@@ -10,6 +10,7 @@ from typing import Final, cast
 
 import ehlo
 from ehlo_io._alarm import Alarm, Sleeper
+from ehlo_io._common import local_address_of, peer_of
 from ehlo_io._tls import Channel
 
 _SIZE: Final = 65536
@@ -72,16 +73,14 @@ class AsyncioLink(asyncio.BufferedProtocol, Sleeper):
 
     @property
     def local_address(self) -> str:
-        name = self._transport.get_extra_info("sockname")
-        return str(name[0]) if name else ""
+        return local_address_of(self._transport.get_extra_info("sockname"))
 
     # ---- called by the transport ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are none of asyncio's classes.
         self._transport = cast(asyncio.Transport, transport)
-        name = transport.get_extra_info("peername")
-        self.peer = str(name[0]) if name else None
+        self.peer = peer_of(transport.get_extra_info("peername"))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer

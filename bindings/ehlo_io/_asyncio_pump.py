@@ -187,8 +187,8 @@ class AsyncioPump(AsyncioLink):
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
                 return self._await(self._source.read(size), logged=False)
-            case StartTLS(server_hostname, deadline):
-                return self._start_tls(server_hostname, deadline)
+            case StartTLS():
+                return self._start_tls(action)
             case Close(linger):
                 return self._close(linger)
 
@@ -223,14 +223,14 @@ class AsyncioPump(AsyncioLink):
             self._transport.resume_reading()
         return self._wait(_ROOM, action.deadline)
 
-    def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> Any:
+    def _start_tls(self, action: StartTLS) -> Any:
         channel = self._make_channel()
-        channel.start_tls(server_hostname)
+        channel.start_tls(action.server_hostname)
         self._channel = channel
-        info = self._handshake(channel, None)
+        info = self._handshake(channel, action.received or None)
         while info is None and (raw := self._next_unread()) is not None:
             info = self._handshake(channel, raw)
-        return self._wait(_HANDSHAKE, deadline) if info is None else info
+        return self._wait(_HANDSHAKE, action.deadline) if info is None else info
 
     def _ask(self, action: Ask) -> Any:
         if action.blocking:

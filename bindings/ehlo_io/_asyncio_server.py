@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from os import PathLike
 from types import TracebackType
 from typing import Unpack
 
@@ -12,8 +13,9 @@ from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._common import GRACE, LOGGER
 from ehlo_io._server import ServeOptions, ServerSetup
+from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
-__all__ = ["GRACE", "Server", "serve"]
+__all__ = ["GRACE", "Server", "serve", "serve_unix"]
 
 
 class _Connections:
@@ -74,8 +76,9 @@ class _Connections:
 class Server:
     """A server, running while its `async with` block does."""
 
-    def __init__(self, setup: ServerSetup, host: str, port: int) -> None:
+    def __init__(self, setup: ServerSetup, host: str, port: int, unix: UnixSocket | None = None) -> None:
         self._setup = setup
+        self._unix = unix
         self._host = host
         self._port = port
         self._listener: asyncio.Server | None = None
@@ -85,10 +88,15 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens on."""
-        if self._listener is None:
-            raise RuntimeError("the server does not run")
+        if self._listener is None or self._unix is not None:
+            raise RuntimeError("the server does not run, or listens on a UNIX socket")
         host, port = self._listener.sockets[0].getsockname()[:2]
         return host, port
+
+    @property
+    def path(self) -> str | None:
+        """The UNIX socket that the server listens on, where it is one."""
+        return None if self._unix is None else self._unix.path
 
     async def serve_forever(self) -> None:
         """Wait until `close` is called or the task is cancelled."""
@@ -99,15 +107,22 @@ class Server:
         if self._listener is None:
             return
         self._closed.set()
+        if self._unix is not None:
+            self._unix.remove()
         self._listener.close()
         await self._connections.end()
         await self._listener.wait_closed()
 
     async def __aenter__(self) -> Server:
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            self._connections.pump, self._host, self._port, backlog=1024
-        )
+        if self._unix is not None:
+            self._listener = await loop.create_unix_server(
+                self._connections.pump, sock=self._unix.listen(), backlog=BACKLOG
+            )
+        else:
+            self._listener = await loop.create_server(
+                self._connections.pump, self._host, self._port, backlog=BACKLOG
+            )
         return self
 
     async def __aexit__(
@@ -128,3 +143,19 @@ def serve(
     work; entering raises OSError when the address cannot be had.
     """
     return Server(ServerSetup.of(handler, options), host, port)
+
+
+def serve_unix(
+    handler: object,
+    path: str | PathLike[str],
+    *,
+    mode: int = OWNER_ONLY,
+    **options: Unpack[ServeOptions],
+) -> Server:
+    """`serve` on a UNIX socket: its file is made with the permissions `mode`, and removed at the end.
+
+    One that nobody listens on any more is replaced; the peer of each session is "unix". Raises
+    LocalProtocolError or TypeError for arguments that could never work; entering raises OSError when the
+    path cannot be had.
+    """
+    return Server(ServerSetup.of(handler, options), "", 0, UnixSocket(path, mode))

@@ -7,22 +7,25 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from os import PathLike
 from types import TracebackType
 from typing import Unpack
 
 from ehlo import flows
-from ehlo_io._common import GRACE, LOGGER
+from ehlo_io._common import GRACE, LOGGER, peer_of
 from ehlo_io._server import ServeOptions, ServerSetup
 from ehlo_io._socket_pump import SocketPump
+from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
-__all__ = ["GRACE", "Server", "serve"]
+__all__ = ["GRACE", "Server", "serve", "serve_unix"]
 
 
 class Server:
     """A running server. Leaving its `with` block, or `close`, ends it."""
 
-    def __init__(self, setup: ServerSetup, listener: socket.socket) -> None:
+    def __init__(self, setup: ServerSetup, listener: socket.socket, unix: UnixSocket | None = None) -> None:
         self._setup = setup
+        self._unix = unix
         self._make_channel = setup.channel
         self._listener = listener
         self._lock = threading.Lock()
@@ -35,21 +38,29 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens on."""
+        if self._unix is not None:
+            raise RuntimeError("the server listens on a UNIX socket")
         host, port = self._listener.getsockname()[:2]
         return host, port
+
+    @property
+    def path(self) -> str | None:
+        """The UNIX socket that the server listens on, where it is one."""
+        return None if self._unix is None else self._unix.path
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
             try:
-                sock, peer = self._listener.accept()
+                sock, name = self._listener.accept()
             except OSError as error:
                 if not self._stopping.is_set():
                     # Out of descriptors, perhaps: others must get to close theirs.
                     LOGGER.warning("a connection could not be accepted: %s", error)
                     self._stopping.wait(0.1)
                 continue
-            pump = SocketPump(sock, self._make_channel, peer[0], self._wake)
-            thread = threading.Thread(target=self._serve, args=(pump, peer[0]), daemon=True)
+            peer = peer_of(name)
+            pump = SocketPump(sock, self._make_channel, peer, self._wake)
+            thread = threading.Thread(target=self._serve, args=(pump, peer), daemon=True)
             with self._lock:
                 self._pumps[pump] = thread
             try:
@@ -63,7 +74,7 @@ class Server:
         with self._lock:
             del self._pumps[pump]
 
-    def _serve(self, pump: SocketPump, peer: str) -> None:
+    def _serve(self, pump: SocketPump, peer: str | None) -> None:
         try:
             pump.run(self._setup.flow(peer))
         except Exception:
@@ -76,6 +87,8 @@ class Server:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        if self._unix is not None:
+            self._unix.remove()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -124,4 +137,20 @@ def serve(
     """
     setup = ServerSetup.of(handler, options)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return Server(setup, socket.create_server((host, port), family=family, backlog=1024))
+    return Server(setup, socket.create_server((host, port), family=family, backlog=BACKLOG))
+
+
+def serve_unix(
+    handler: object,
+    path: str | PathLike[str],
+    *,
+    mode: int = OWNER_ONLY,
+    **options: Unpack[ServeOptions],
+) -> Server:
+    """`serve` on a UNIX socket: its file is made with the permissions `mode`, and removed at the end.
+
+    One that nobody listens on any more is replaced; the peer of each session is "unix". Raises OSError
+    when the path cannot be had, LocalProtocolError or TypeError for arguments that could never work.
+    """
+    setup, unix = ServerSetup.of(handler, options), UnixSocket(path, mode)
+    return Server(setup, unix.listen(), unix)

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TypedDict
+from os import PathLike
+from typing import Final, TypedDict
 
 import attrs
 
@@ -18,8 +19,11 @@ from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._message import Message, Source, addresses_of, prepare
 from ehlo_io._tls import Channel, client_context
+from ehlo_io._unix import checked_path
 
 CONNECT_TIMEOUT = 60.0
+_HERE: Final = "localhost"
+"""The server's name on a UNIX socket, where mechanisms want one and the caller gives none."""
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -28,17 +32,19 @@ class ConnectOptions(TypedDict, total=False):
     auth: ehlo.Credentials | None
     """Password, Token, NtHash, External, Kerberos or Anonymous; None submits without authentication."""
     tls: ehlo.TlsMode | str | None
-    """starttls (default), implicit (default on port 465), opportunistic or none."""
+    """starttls (default), implicit (default on port 465), opportunistic or none (default on UNIX
+    sockets)."""
     context: ssl.SSLContext | None
     """None: certificates and names are verified against the system's authorities."""
     server_name: str | None
-    """The name to verify, where it is not `host`."""
+    """The name to verify, where it is not `host`; TLS on a UNIX socket needs one."""
     client_name: str | None
     """The argument of EHLO; by default the host's full name, or else its address."""
     mechanisms: Sequence[str] | None
     """Only these SASL mechanisms, in this order."""
     allow_cleartext_auth: bool
-    """Let a password or a token be shown without TLS or without a verified certificate."""
+    """Let a password or a token be shown without TLS or without a verified certificate. On a UNIX socket,
+    too, it must be said: the path alone does not tell who listens."""
     allow_ntlmv1: bool
     """Answer an NTLM server that knows nothing better in the old form, which gives the password away."""
     initial_response: bool
@@ -75,6 +81,8 @@ class SubmitOptions(TypedDict, total=False):
     """Further parameters of MAIL, such as `RequireTls()` or `MtPriority(3)`."""
     binary: bool
     """The message is no text: each octet arrives as it is, where the server takes that (BINARYMIME)."""
+    convert: bool
+    """Encode what the server does not take as it is (no 8BITMIME, no BINARYMIME) instead of failing."""
     submitter: str | ehlo.Mailbox | None
     """For who hands on: the address of the one who submitted the message first, "" for nobody known."""
 
@@ -87,8 +95,12 @@ _SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 class ClientSetup:
     """Everything but the local address, checked."""
 
+    where: str
+    """Host and port, or a path, for people."""
     host: str
     port: int
+    path: str | None = None
+    """That of a UNIX socket, in place of host and port."""
     options: ConnectOptions
     tls: ehlo.TlsMode
     newlines: ehlo.Newlines
@@ -97,19 +109,41 @@ class ClientSetup:
     @classmethod
     def of(cls, host: str, port: int, options: ConnectOptions) -> ClientSetup:
         """Raises LocalProtocolError for a wrong argument."""
-        if not options.keys() <= _CONNECT_OPTIONS:
-            unknown = min(options.keys() - _CONNECT_OPTIONS)
-            raise TypeError(f"connect() got an unexpected keyword argument {unknown!r}")
+        _check_names(options)
         _check_host(host)
-        try:
-            newlines = ehlo.Newlines(options.get("newlines", ehlo.Newlines.NORMALISE))
-        except ValueError:
-            raise ehlo.LocalProtocolError("newlines is normalise or refuse") from None
         if not 0 < port < 65536:
             raise ehlo.LocalProtocolError("a port is a number from 1 to 65535")
         tls = flows.tls_mode(options.get("tls"), port)
-        session = _session_options(host, port, tls, options)
-        return cls(host=host, port=port, options=options, tls=tls, newlines=newlines, session=session)
+        return cls(
+            where=f"{host} port {port}",
+            host=host,
+            port=port,
+            options=options,
+            tls=tls,
+            newlines=_newlines(options),
+            session=_session_options(host, port, tls, options),
+        )
+
+    @classmethod
+    def of_path(cls, path: str | PathLike[str], options: ConnectOptions) -> ClientSetup:
+        """Raises LocalProtocolError for a wrong argument."""
+        _check_names(options)
+        text = checked_path(path)
+        # No certificate is made out to a path: TLS must be asked for, with a name to verify.
+        given = options.get("tls")
+        tls = flows.tls_mode(ehlo.TlsMode.NONE if given is None else given, 0)
+        if tls is not ehlo.TlsMode.NONE and not options.get("server_name"):
+            raise ehlo.LocalProtocolError("TLS on a UNIX socket needs server_name, the name to verify")
+        return cls(
+            where=text,
+            host=_HERE,
+            port=0,
+            path=text,
+            options=options,
+            tls=tls,
+            newlines=_newlines(options),
+            session=_session_options(_HERE, 0, tls, options),
+        )
 
     @property
     def connect_timeout(self) -> float:
@@ -134,6 +168,23 @@ class ClientSetup:
         if self.options.get("client_name") or not session.client_name.startswith("["):
             return session
         return attrs.evolve(session, client_name=flows.client_name("", local_address))
+
+
+def _check_names(options: ConnectOptions) -> None:
+    if not options.keys() <= _CONNECT_OPTIONS:
+        unknown = min(options.keys() - _CONNECT_OPTIONS)
+        raise TypeError(f"connect() got an unexpected keyword argument {unknown!r}")
+
+
+def _newlines(options: ConnectOptions) -> ehlo.Newlines:
+    try:
+        return ehlo.Newlines(options.get("newlines", ehlo.Newlines.NORMALISE))
+    except ValueError:
+        raise ehlo.LocalProtocolError("newlines is normalise or refuse") from None
+
+
+def no_connection(setup: ClientSetup, error: BaseException) -> ehlo.ConnectionFailed:
+    return ehlo.ConnectionFailed(f"no connection to {setup.where}: {error}")
 
 
 @lru_cache(maxsize=64)
@@ -167,19 +218,28 @@ def _session_options(host: str, port: int, tls: ehlo.TlsMode, options: ConnectOp
     )
 
 
+def unsent(found: Sequence[flows.Delivery]) -> list[int]:
+    """The places of messages that another session can take."""
+    return [place for place, one in enumerate(found) if isinstance(one, ehlo.SessionExhausted)]
+
+
 class ClientBase:
     """What a client knows of its session; the bindings add how to run a flow."""
 
     def __init__(self, setup: ClientSetup, conn: ehlo.ClientConnection, opened: ehlo.Opened) -> None:
         self._setup = setup
-        self._conn = conn
         self._busy = threading.Lock()
+        self._begin(conn, opened)
+
+    def _begin(self, conn: ehlo.ClientConnection, opened: ehlo.Opened) -> None:
+        setup = self._setup
+        self._conn = conn
         self.facts = opened.facts
         """What the host was seen to offer: keep it as `known` for the next session."""
         self.notices = opened.notices
         """What may be an attack, though the session went on; the log has it, too."""
         for notice in opened.notices:
-            LOGGER.warning("%s port %s: %s", setup.host, setup.port, notice.value)
+            LOGGER.warning("%s: %s", setup.where, notice.value)
 
     def _take(self) -> None:
         """One thing at a time: two flows on one connection would take each other's replies."""
@@ -247,6 +307,7 @@ class ClientBase:
             size=prepared.size,
             eight_bit=prepared.eight_bit,
             binary=binary,
+            convert=options.get("convert", False),
             pipelining=self._setup.options.get("pipelining", True),
             chunking=self._setup.options.get("chunking", True),
         )

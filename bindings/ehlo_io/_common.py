@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from ehlo import flows
+
 LOGGER = logging.getLogger("ehlo_io")
 
 GRACE = 5.0
@@ -17,6 +19,18 @@ one that only talks."""
 def printable(text: str) -> str:
     """`text` on one line without anything that a terminal or a log would obey."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def peer_of(name: object) -> str | None:
+    """The address in what `getpeername` gives, as text; a UNIX socket has no other name than that."""
+    if isinstance(name, tuple):
+        return str(name[0])
+    return None if name is None else flows.UNIX_PEER
+
+
+def local_address_of(name: object) -> str:
+    """The address in what `getsockname` gives; "" for a UNIX socket."""
+    return str(name[0]) if isinstance(name, tuple) else ""
 
 
 def log_hook_failure(peer: str | None) -> None:

@@ -13,6 +13,7 @@ import attrs
 
 import ehlo
 from ehlo import flows
+from ehlo_io._common import LOGGER
 from ehlo_io._tls import Channel, own_certificate
 
 
@@ -23,6 +24,9 @@ class ServeOptions(TypedDict, total=False):
     """A server context; without one STARTTLS is not offered."""
     implicit_tls: bool
     """TLS from the first octet, as on port 465."""
+    proxied_from: Sequence[str] | None
+    """Behind a proxy: the networks or addresses whose PROXY header is taken, "unix" for UNIX sockets. Each
+    connection must come from one of them and begin with the header; its source is the session's peer."""
     hostname: str | None
     """What the server calls itself; by default the host's name."""
     certificate: str | None
@@ -54,6 +58,7 @@ class ServerSetup:
     hooks: flows.Hooks
     tls: ssl.SSLContext | None
     implicit_tls: bool
+    proxied_from: flows.TrustedProxies | None
     certificate: bytes | None
     trace: ehlo.Trace | None
 
@@ -66,6 +71,7 @@ class ServerSetup:
         hooks = flows.hooks_of(handler)
         tls = options.get("tls")
         implicit = options.get("implicit_tls", False)
+        proxied_from = options.get("proxied_from")
         policy = options.get("policy", ehlo.OXSMTP_2008)
         hostname = options.get("hostname") or _own_name()
         ehlo.ServerConfig(hostname=hostname)
@@ -102,13 +108,21 @@ class ServerSetup:
             hooks=hooks,
             tls=tls,
             implicit_tls=implicit,
+            proxied_from=None if proxied_from is None else flows.TrustedProxies.of(proxied_from),
             certificate=own_certificate(tls, options.get("certificate")),
             trace=options.get("trace"),
         )
 
     def flow(self, peer: str | None) -> flows.Flow[None]:
         conn = ehlo.ServerConnection(self.config, trace=self.trace)
-        return flows.serve(conn, self.hooks, peer=peer, implicit_tls=self.implicit_tls)
+        return flows.serve(
+            conn,
+            self.hooks,
+            peer=peer,
+            implicit_tls=self.implicit_tls,
+            proxied_from=self.proxied_from,
+            warn=LOGGER.warning,
+        )
 
     def channel(self) -> Channel:
         return Channel(self.tls, server_side=True, certificate=self.certificate)

@@ -126,7 +126,8 @@ class SocketPump(Timed):
         self._blocks = False
         sock.setblocking(False)
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _DONTWAIT is not None:
                 # As struct timeval: the system ends the wait.
                 seconds = struct.pack("@ll", 0, int(_AT_ONCE * 1_000_000))
@@ -181,8 +182,8 @@ class SocketPump(Timed):
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
                 return _plain(self._source.read(size))
-            case StartTLS(server_hostname, deadline):
-                return self._start_tls(server_hostname, deadline)
+            case StartTLS():
+                return self._start_tls(action)
             case Close(linger):
                 return self._close(linger)
 
@@ -278,12 +279,12 @@ class SocketPump(Timed):
         if sum(map(len, self._received)) > MAX_REPLIES:
             raise ConnectionAbortedError("the peer sends without end")
 
-    def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> ehlo.TLSInfo:
-        channel = self._make_channel()
-        channel.start_tls(server_hostname)
+    def _start_tls(self, action: StartTLS) -> ehlo.TLSInfo:
+        channel, deadline = self._make_channel(), action.deadline
+        channel.start_tls(action.server_hostname)
         self._channel = channel
         try:
-            info = channel.handshake(None)
+            info = channel.handshake(action.received or None)
             while info is None:
                 self._send_raw(channel.pending(), deadline)
                 info = channel.handshake(self._raw(deadline))

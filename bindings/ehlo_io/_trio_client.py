@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Unpack
 
 import trio
 
 from ehlo import flows
-from ehlo_io._async_face import Client, Connecting, no_connection
-from ehlo_io._client import ClientSetup, ConnectOptions
+from ehlo_io._async_face import Client, Connecting, Session
+from ehlo_io._client import ClientSetup, ConnectOptions, no_connection
+from ehlo_io._common import local_address_of
 from ehlo_io._trio_pump import TrioPump, bare
 
-__all__ = ["Client", "connect"]
+__all__ = ["Client", "connect", "connect_unix"]
 
 
-async def _open(setup: ClientSetup) -> Client:
+async def _open(setup: ClientSetup) -> Session:
     conn = setup.connection()
     try:
         with trio.fail_after(setup.connect_timeout):
-            stream = await trio.open_tcp_stream(setup.host, setup.port)
+            if setup.path is not None:
+                stream = await trio.open_unix_socket(setup.path)
+            else:
+                stream = await trio.open_tcp_stream(setup.host, setup.port)
     except (OSError, trio.TooSlowError) as error:
         raise no_connection(setup, error) from error
     sock = bare(stream)
     pump = TrioPump(sock, setup.channel)
-    local_address = str(sock.getsockname()[0])
+    local_address = local_address_of(sock.getsockname())
     opened = await pump.run(flows.open_session(conn, setup.session_options(local_address)))
-    return Client(setup, conn, opened, pump)
+    return conn, opened, pump
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:
@@ -35,3 +40,12 @@ def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[Conn
     RemoteProtocolError.
     """
     return Connecting(_open, ClientSetup.of(host, port, options))
+
+
+def connect_unix(path: str | PathLike[str], **options: Unpack[ConnectOptions]) -> Connecting:
+    """`connect` through a UNIX socket, by default without TLS.
+
+    Raises LocalProtocolError for a wrong argument; when awaited SessionError or
+    RemoteProtocolError.
+    """
+    return Connecting(_open, ClientSetup.of_path(path, options))

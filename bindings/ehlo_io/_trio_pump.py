@@ -150,8 +150,8 @@ class TrioPump(Sleeper):
             case ReadBody(size):
                 assert self._source is not None, "only a submission reads a body"
                 return await _result(self._source.read(size))
-            case StartTLS(server_hostname, deadline):
-                return await self._start_tls(server_hostname, deadline)
+            case StartTLS():
+                return await self._start_tls(action)
             case Close(linger):
                 return await self._close(linger)
 
@@ -282,12 +282,12 @@ class TrioPump(Sleeper):
                 log_hook_failure(self._peer)
             raise
 
-    async def _start_tls(self, server_hostname: str | None, deadline: ehlo.Deadline | None) -> ehlo.TLSInfo:
-        channel = self._make_channel()
-        channel.start_tls(server_hostname)
+    async def _start_tls(self, action: StartTLS) -> ehlo.TLSInfo:
+        channel, deadline = self._make_channel(), action.deadline
+        channel.start_tls(action.server_hostname)
         self._channel = channel
         try:
-            info = channel.handshake(None)
+            info = channel.handshake(action.received or None)
             while info is None:
                 await self._send_raw(channel.pending(), deadline)
                 info = channel.handshake(await self._raw(deadline))

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, suppress
+from os import PathLike
 from types import TracebackType
 from typing import Unpack
 
 import trio
 
 from ehlo import flows
-from ehlo_io._common import GRACE, LOGGER
+from ehlo_io._common import GRACE, LOGGER, peer_of
 from ehlo_io._server import ServeOptions, ServerSetup
 from ehlo_io._trio_pump import TrioPump, bare
+from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
-__all__ = ["GRACE", "Server", "serve"]
+__all__ = ["GRACE", "Server", "serve", "serve_unix"]
 
 
 class Server:
     """A server, running while its `async with` block does."""
 
-    def __init__(self, setup: ServerSetup, host: str, port: int) -> None:
+    def __init__(self, setup: ServerSetup, host: str, port: int, unix: UnixSocket | None = None) -> None:
         self._setup = setup
+        self._unix = unix
         self._make_channel = setup.channel
         self._host = host
         self._port = port
@@ -37,10 +40,15 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens on."""
-        if not self._listeners:
-            raise RuntimeError("the server does not run")
+        if not self._listeners or self._unix is not None:
+            raise RuntimeError("the server does not run, or listens on a UNIX socket")
         host, port = self._listeners[0].socket.getsockname()[:2]
         return host, port
+
+    @property
+    def path(self) -> str | None:
+        """The UNIX socket that the server listens on, where it is one."""
+        return None if self._unix is None else self._unix.path
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         if self._accepting.cancel_called:
@@ -51,7 +59,7 @@ class Server:
         sock = bare(stream)
         with suppress(OSError):
             # A client that is gone already has no name.
-            peer = str(sock.getpeername()[0])
+            peer = peer_of(sock.getpeername())
         pump = TrioPump(sock, self._make_channel, peer)
         self._pumps.add(pump)
         try:
@@ -78,6 +86,8 @@ class Server:
     async def close(self) -> None:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
         self._closed.set()
+        if self._unix is not None:
+            self._unix.remove()
         self._accepting.cancel()
         for pump in list(self._pumps):
             pump.stop()
@@ -87,7 +97,11 @@ class Server:
                 await self._idle.wait()
 
     async def __aenter__(self) -> Server:
-        self._listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=1024)
+        if self._unix is not None:
+            sock = trio.socket.from_stdlib_socket(self._unix.listen())
+            self._listeners = [trio.SocketListener(sock)]
+        else:
+            self._listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=BACKLOG)
         nursery = await self._stack.enter_async_context(trio.open_nursery())
         nursery.start_soon(self._run)
         return self
@@ -115,3 +129,19 @@ def serve(
     work; entering raises OSError when the address cannot be had.
     """
     return Server(ServerSetup.of(handler, options), host, port)
+
+
+def serve_unix(
+    handler: object,
+    path: str | PathLike[str],
+    *,
+    mode: int = OWNER_ONLY,
+    **options: Unpack[ServeOptions],
+) -> Server:
+    """`serve` on a UNIX socket: its file is made with the permissions `mode`, and removed at the end.
+
+    One that nobody listens on any more is replaced; the peer of each session is "unix". Raises
+    LocalProtocolError or TypeError for arguments that could never work; entering raises OSError when the
+    path cannot be had.
+    """
+    return Server(ServerSetup.of(handler, options), "", 0, UnixSocket(path, mode))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RemoteProtocolError,
         ServiceRefused,
         SessionError,
+        SessionExhausted,
         SubmissionFailed,
         TlsFailed,
     )
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
         Ret,
         Rrvs,
         RrvsAction,
+        SendFacts,
         SessionLimits,
         Size,
         SmtpUtf8,
@@ -194,6 +196,7 @@ if TYPE_CHECKING:
         EnhancedCode,
         ReplyClass,
     )
+    from ehlo.wire.proxy import ProxyHeader, TlvType
     from ehlo.wire.reply import (
         Reply,
     )
@@ -293,6 +296,7 @@ __all__ = [
     "Pause",
     "PriorityProfile",
     "ProtocolError",
+    "ProxyHeader",
     "Quit",
     "QuitReceived",
     "Rcpt",
@@ -310,12 +314,14 @@ __all__ = [
     "Rset",
     "ScramKeys",
     "SecretKind",
+    "SendFacts",
     "ServerConfig",
     "ServerConnection",
     "ServerEvent",
     "ServiceRefused",
     "Session",
     "SessionError",
+    "SessionExhausted",
     "SessionLimits",
     "SessionOptions",
     "Size",
@@ -334,6 +340,7 @@ __all__ = [
     "TlsMode",
     "TlsReady",
     "TlsRequested",
+    "TlvType",
     "Token",
     "Trace",
     "TransactionReset",
@@ -366,7 +373,7 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo._errors": """
             AuthCause AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError
-            RemoteProtocolError ServiceRefused SessionError SubmissionFailed TlsFailed
+            RemoteProtocolError ServiceRefused SessionError SessionExhausted SubmissionFailed TlsFailed
         """,
         "ehlo._events": """
             NEED_DATA PAUSED AuthChallenge Authenticated AuthFailed AuthNeed AuthRefused AuthSucceeded
@@ -396,7 +403,8 @@ __getattr__, __dir__ = lazily(
         "ehlo.extensions": """
             EVERY STANDARD AuthParam Body BurlSources ByMode Capabilities DeliverBy EnvId Extension HoldFor
             HoldLimits HoldUntil MtPriority Mtrk Notify OfferFacts Orcpt Param Parameters PriorityProfile
-            RequireTls Ret Rrvs RrvsAction SessionLimits Size SmtpUtf8 Solicit Submitter Unavailable XClient
+            RequireTls Ret Rrvs RrvsAction SendFacts SessionLimits Size SmtpUtf8 Solicit Submitter Unavailable
+            XClient
         """,
         "ehlo.flows": """
             HostFacts Notice Opened Outcome Session SessionOptions Submission SubmissionResult TlsMode
@@ -418,6 +426,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.wire.codes": """
             EnhancedCode ReplyClass
+        """,
+        "ehlo.wire.proxy": """
+            ProxyHeader TlvType
         """,
         "ehlo.wire.reply": """
             Reply

@@ -28,6 +28,7 @@ from ehlo._transcript import Trace, trace_auth_line, trace_command, trace_note
 from ehlo.extensions import (
     AUTH,
     NO_PARAMETERS,
+    SIZE,
     STANDARD,
     STARTTLS,
     Body,
@@ -92,7 +93,13 @@ class Caller:
         self._deadline: Deadline | None = None
         self._encoder = DotEncoder(newlines)
         self._chunks: TextEncoder | None = None
+        # Octets of the message that are in chunks by now.
+        self._chunked = 0
         self._terms = NO_PARAMETERS
+        self.mails = 0
+        """How many MAIL commands were sent."""
+        self.rcpt_domains: frozenset[str] = frozenset()
+        """The domains of recipients so far, where the server limits their number."""
         self.can_pipeline = False
         """The last EHLO reply offered PIPELINING."""
         self.capabilities = _NOTHING_OFFERED
@@ -145,6 +152,8 @@ class Caller:
         elif verb is _MAIL:
             self._terms = command.parameters  # type: ignore[union-attr]
             self._chunks = None
+            self._chunked = 0
+            self.mails += 1
         elif verb is _DATA and self._terms.get(Body) is Body.BINARY_MIME:
             # [RFC3030-3c]
             raise LocalProtocolError("a message that is no text is sent in chunks")
@@ -246,7 +255,8 @@ class Caller:
 
         Line ends are those of `send_body`, unless the message was declared BINARYMIME: then all octets
         go as they are. A piece of which nothing is left to send now, such as a lone CR, is no chunk.
-        Raises LocalProtocolError as `send` and `send_body` do.
+        Raises LocalProtocolError as `send` and `send_body` do, and where the message would get longer
+        than the maximum that the server announced.
         """
         verb = _END_OF_DATA if last else _BDAT
         if not self.can_chunk:
@@ -266,6 +276,11 @@ class Caller:
                 octets += encoder.finish()
         if not octets and not last:
             return
+        self._chunked += len(octets)
+        maximum: int | None = self.capabilities.offer(SIZE)
+        if maximum and self._chunked > maximum:
+            # Exim 4.96 runs as commands what is left of a chunk that goes too far, [RFC3030-2h] or not.
+            raise LocalProtocolError(f"the message has more than the {maximum} octets that the server takes")
         line = render_chunk(Chunk(len(octets), last))
         if self._trace is not None:
             trace_command(self._trace, line[:-2])

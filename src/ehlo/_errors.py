@@ -81,6 +81,13 @@ class ServiceRefused(SessionError):
     """The server refused the session or a command that the session cannot go on without."""
 
 
+class SessionExhausted(SessionError):
+    """The server takes no more on this session (RFC 9422): nothing of the message was sent, and another
+    session can take it."""
+
+    temporary = True
+
+
 class AuthCause(Enum):
     """Why an authentication failed (RFC 4954 section 6), by the reply's code alone."""
 

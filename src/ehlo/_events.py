@@ -40,6 +40,7 @@ class Wait(Enum):
     COMMAND = "command"
     QUIT = "quit"
     HANDSHAKE = "handshake"
+    PROXY_HEADER = "PROXY header"
 
 
 @attrs.frozen(eq=False)

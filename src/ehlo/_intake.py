@@ -111,8 +111,8 @@ def _path(argument: bytes, keyword: bytes) -> tuple[str, str]:
 def _parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters | Reply:
     try:
         return parse_parameters(text, specs)
-    except ParameterError:
-        return replies.BAD_PARAMETER
+    except ParameterError as error:
+        return replies.bad_parameter(error.enhanced)
     except UnsupportedParameter:
         return replies.UNSUPPORTED_PARAMETER
 
@@ -132,16 +132,35 @@ def _mail(facts: Facts, argument: bytes) -> Intake:
     if size is not None and maximum is not None and size.octets > maximum:
         return replies.TOO_BIG
     refusal = check_mail(config.policy, reverse_path, utf8=parameters.get(SmtpUtf8) is not None)
-    return refusal or (MailReceived(reverse_path, _judged(facts, parameters)), replies.MAIL_OK)
+    if refusal is not None:
+        return refusal
+    if not proved(facts.identity):
+        parameters, reply = _lowered(facts, parameters)
+        return MailReceived(reverse_path, parameters), reply
+    return MailReceived(reverse_path, _judged(facts, parameters)), replies.MAIL_OK
+
+
+def _lowered(facts: Facts, parameters: Parameters) -> tuple[Parameters, Reply]:
+    """What they are worth when nobody has proved who they are, and the reply that says so."""
+    reply, wary = replies.MAIL_OK, facts.offered.unproved
+    for value in parameters if wary else ():
+        param = wary.get(type(value))
+        if param is not None and param.unproved is not None and (worth := param.unproved(value)) != value:
+            parameters = _replaced(parameters, value, worth)
+            reply = replies.mail_changed(param.keyword, param.render(worth))
+    return parameters, reply
 
 
 def _judged(facts: Facts, parameters: Parameters) -> Parameters:
     """[RFC4954-5d] [RFC4954-5e] with an AUTH= that says whether it is to be believed."""
     auth = parameters.get(AuthParam)
-    if auth is None or not facts.config.policy.trust_submitter or not proved(facts.identity):
+    if auth is None or not facts.config.policy.trust_submitter:
         return parameters
-    others = (value for value in parameters if value is not auth)
-    return Parameters((*others, AuthParam(auth.mailbox, trusted=True)))
+    return _replaced(parameters, auth, AuthParam(auth.mailbox, trusted=True))
+
+
+def _replaced(parameters: Parameters, old: object, new: object) -> Parameters:
+    return Parameters(new if value is old else value for value in parameters)
 
 
 def _rcpt(facts: Facts, argument: bytes) -> Intake:

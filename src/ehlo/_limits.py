@@ -84,6 +84,14 @@ class Limits(Value):
     idle_timeout: float = 300.0
     """[RFC5321-4.5.3.2.7a] a server waits for a whole command line."""
 
+    proxy_header: int = 4096
+    """A PROXY header (proxy-protocol.txt section 2): the addresses need 107, and TLVs with names and
+    identifiers some hundred more; it may say that it has 65551."""
+
+    proxy_timeout: float = 5.0
+    """The whole of that header; its section 2: "within a few seconds (at least 3 seconds to cover a TCP
+    retransmit)"."""
+
     tls_timeout: float = 60.0
     """The handshake, in either role."""
 

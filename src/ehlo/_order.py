@@ -10,6 +10,7 @@ from ehlo._events import TLSInfo
 from ehlo._server_config import ServerConfig
 from ehlo._state import ALLOWED, State
 from ehlo._transaction import Transaction
+from ehlo.policy import BareNewlines, SubmissionPolicy
 from ehlo.sasl import Identity, proved
 from ehlo.wire.reply import Reply
 
@@ -68,6 +69,12 @@ def unknown_command(facts: Facts, word: bytes) -> Reply:
     if facts.state is State.REFUSED:
         return _only_quit(facts)
     return replies.NOT_IMPLEMENTED if word in _UNIMPLEMENTED else replies.NOT_A_COMMAND
+
+
+def bad_line(policy: SubmissionPolicy, line: bytes) -> Reply:
+    """The reply to a line with a control character in it."""
+    strict = policy.bare_newlines is BareNewlines.CLOSE and (b"\n" in line or b"\r" in line)
+    return replies.BARE_NEWLINE if strict else replies.BAD_LINE
 
 
 def _only_quit(facts: Facts) -> Reply:

@@ -42,7 +42,6 @@ SYNTAX_ERROR: Final = Reply(501, "Syntax error in parameters", "5.5.4")
 BAD_HELLO: Final = Reply(501, "Syntax: EHLO hostname", "5.5.4")
 BAD_SENDER: Final = Reply(501, "Bad sender address syntax", "5.1.7")
 BAD_RECIPIENT: Final = Reply(501, "Bad recipient address syntax", "5.1.3")
-BAD_PARAMETER: Final = Reply(501, "Bad parameter", "5.5.4")
 UNSUPPORTED_PARAMETER: Final = Reply(555, "Unsupported parameter", "5.5.4")
 TOO_MANY_RECIPIENTS: Final = Reply(452, "Too many recipients", "4.5.3")
 TOO_BIG: Final = Reply(552, "Message size exceeds limit", "5.3.4")
@@ -50,9 +49,11 @@ BAD_CHUNK_WORD: Final = Reply(501, "Syntax: BDAT size [LAST]", "5.5.4")
 USE_BDAT: Final = Reply(503, "Use BDAT", "5.5.1")
 CHUNK_FAILED: Final = Reply(503, "A chunk failed, send RSET", "5.5.1")
 BAD_CHUNK: Final = Reply(421, "Bad chunk size, closing connection", "4.7.0")
+BARE_NEWLINE: Final = Reply(421, "Bare newline, closing connection", "4.7.0")
 TOO_MANY_ERRORS: Final = Reply(421, "Too many errors", "4.7.0")
 TOO_MANY_COMMANDS: Final = Reply(421, "Too many commands without a message", "4.7.0")
 TIMED_OUT: Final = Reply(421, "Timeout, closing connection", "4.4.2")
+NOT_THE_PROXY: Final = Reply(421, "Only for connections by its proxy, closing connection", "4.7.0")
 SHUTTING_DOWN: Final = Reply(421, "Service not available, closing connection", "4.3.2")
 
 # ---- TLS and AUTH ----
@@ -76,6 +77,16 @@ LOCAL_ERROR: Final = Reply(451, "Local error in processing", "4.3.0")
 
 # [RFC2034-4a] no enhanced code on the greeting and on EHLO or HELO.
 _NO_ENHANCED: Final = frozenset({Verb.CONNECT, Verb.EHLO, Verb.HELO, Verb.LHLO})
+
+
+def bad_parameter(enhanced: str) -> Reply:
+    """501; the enhanced code is 5.5.4 but for an extension that says otherwise [RFC6710-4.1a]."""
+    return Reply(501, "Bad parameter", enhanced)
+
+
+def mail_changed(keyword: str, value: str | None) -> Reply:
+    """[RFC6710-4.1c] the sender is taken, and a parameter is not what it was."""
+    return Reply(250, f"Sender OK, {keyword} is {value} now", "2.3.6")
 
 
 def chunk_taken(size: int) -> Reply:

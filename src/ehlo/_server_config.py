@@ -19,6 +19,7 @@ from ehlo.extensions import (
     Extension,
     OfferFacts,
     Param,
+    by_type,
     parameter_specs,
 )
 from ehlo.policy import OXSMTP_2008, SubmissionPolicy
@@ -45,9 +46,11 @@ class Offer:
     mail: Mapping[str, Param[Any]]
     rcpt: Mapping[str, Param[Any]]
     """The parameters, by upper-case keyword."""
+    unproved: Mapping[type[object], Param[Any]]
+    """Those of MAIL that count for less while nobody has proved who they are, by type."""
 
 
-NOTHING_OFFERED: Final = Offer((), Reply(250, ""), {}, {})
+NOTHING_OFFERED: Final = Offer((), Reply(250, ""), {}, {}, {})
 
 
 def _check_hostname(_: object, __: object, value: str) -> None:
@@ -154,4 +157,5 @@ class ServerConfig:
             Reply(250, tuple(lines)),
             parameter_specs(param for extension in on for param in extension.mail),
             parameter_specs(param for extension in on for param in extension.rcpt),
+            by_type(param for extension in on for param in extension.mail if param.unproved is not None),
         )

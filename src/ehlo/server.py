@@ -29,7 +29,7 @@ from ehlo._events import (
 )
 from ehlo._exchange import AuthDialogue, Turn
 from ehlo._intake import INTAKE, Plain, plain_command, take_plain
-from ehlo._order import out_of_order, settled, unknown_command
+from ehlo._order import bad_line, out_of_order, settled, unknown_command
 from ehlo._patience import IDLE
 from ehlo._server_config import ServerConfig
 from ehlo._state import ALLOWED, State, advance
@@ -256,7 +256,7 @@ class ServerConnection(Taker):
         self._wait = None
         if has_control(line):
             # [SEC-SMUG-in-e] refused whole: half of it must not become a command of its own.
-            self._refuse(Verb.NOOP, replies.BAD_LINE)
+            self._refuse(Verb.NOOP, bad_line(self.config.policy, line))
             return None
         word, argument = split_line(line)
         verb = self.config.verbs.get(word)

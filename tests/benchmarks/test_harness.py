@@ -166,8 +166,8 @@ def test_the_table_of_goals_has_every_row() -> None:
     wanted += [f"M{n}" for n in range(1, 6)] + ["I1", "I2"]
     assert [goal.name for goal in goals.GOALS] == wanted
     found = goals.rows({})
-    assert {row[-1] for row in found} == {"not measured", "not built"}
-    assert [row[0] for row in found if row[-1] == "not built"] == ["C7"]
+    assert {row[-1] for row in found} == {"not measured"}
+    assert list(dict.fromkeys(row[0] for row in found)) == wanted
 
 
 def test_the_summary_says_how_many_times_better_ehlo_is() -> None:
@@ -182,7 +182,7 @@ def test_the_summary_says_how_many_times_better_ehlo_is() -> None:
     assert all(line.part.ours.startswith("ehlo") for line in summary.LINES)
     text = summary.text(records, picture=False)
     assert "Measured 2026-01-01 on" in text
-    assert "| server CPU          | 1 KB, kept, 10         | ehlo asyncio : aiosmtpd       | 3.00x" in text
+    assert "| server CPU | 1 KB, kept, 10 | ehlo asyncio : aiosmtpd | 3.00x" in " ".join(text.split())
     assert summary.reached({}) == []
 
 

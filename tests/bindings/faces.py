@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 import trio
-from tests.bindings.peers import Peer, Scripted
+from tests.bindings.peers import Address, Peer, Scripted
 
 import ehlo
 import ehlo_io.asyncio
@@ -56,6 +56,8 @@ class Running(Protocol):
 
     @property
     def address(self) -> tuple[str, int]: ...
+    @property
+    def path(self) -> str | None: ...
     async def close(self) -> None: ...
 
 
@@ -98,7 +100,15 @@ class Io(ABC):
         """A server that takes mail from anybody and has no TLS."""
         return self.serve(handler, **{"tls": None, "policy": ehlo.OPEN_TEST} | options)
 
-    def connect(self, address: tuple[str, int], **options: Any) -> Connecting:
+    def serve_unix(
+        self, handler: object, path: object, **options: Any
+    ) -> AbstractAsyncContextManager[Running]:
+        """`serve_open` on a UNIX socket."""
+        settings = {"hostname": HOSTNAME, "tls": None, "policy": ehlo.OPEN_TEST}
+        return self._serve(handler, path=path, **settings | options)
+
+    def connect(self, address: Address, **options: Any) -> Connecting:
+        """To a host and port, or to the path of a UNIX socket."""
         settings = {
             "context": self.certificates.client,
             "server_name": HOSTNAME,
@@ -106,7 +116,7 @@ class Io(ABC):
         }
         return self._connect(address, **settings | options)
 
-    def connect_open(self, address: tuple[str, int], **options: Any) -> Connecting:
+    def connect_open(self, address: Address, **options: Any) -> Connecting:
         return self.connect(address, **{"tls": "none"} | options)
 
     @asynccontextmanager
@@ -141,10 +151,12 @@ class Io(ABC):
         """Run a scenario to its end, or fail after `limit` seconds."""
 
     @abstractmethod
-    def _serve(self, handler: object, **options: Any) -> AbstractAsyncContextManager[Running]: ...
+    def _serve(
+        self, handler: object, *, path: Any = None, **options: Any
+    ) -> AbstractAsyncContextManager[Running]: ...
 
     @abstractmethod
-    def _connect(self, address: tuple[str, int], **options: Any) -> Connecting: ...
+    def _connect(self, address: Address, **options: Any) -> Connecting: ...
 
     @abstractmethod
     async def sleep(self, seconds: float) -> None: ...
@@ -179,10 +191,16 @@ class AsyncioIo(Io):
     def _loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
 
-    def _serve(self, handler: object, **options: Any) -> AbstractAsyncContextManager[Running]:
+    def _serve(
+        self, handler: object, *, path: Any = None, **options: Any
+    ) -> AbstractAsyncContextManager[Running]:
+        if path is not None:
+            return ehlo_io.asyncio.serve_unix(handler, path, **options)
         return ehlo_io.asyncio.serve(handler, **options)
 
-    def _connect(self, address: tuple[str, int], **options: Any) -> Any:
+    def _connect(self, address: Address, **options: Any) -> Any:
+        if isinstance(address, str):
+            return ehlo_io.asyncio.connect_unix(address, **options)
         return ehlo_io.asyncio.connect(*address, **options)
 
     async def sleep(self, seconds: float) -> None:
@@ -226,10 +244,16 @@ class TrioIo(Io):
 
         trio.run(bounded)
 
-    def _serve(self, handler: object, **options: Any) -> AbstractAsyncContextManager[Running]:
+    def _serve(
+        self, handler: object, *, path: Any = None, **options: Any
+    ) -> AbstractAsyncContextManager[Running]:
+        if path is not None:
+            return ehlo_io.trio.serve_unix(handler, path, **options)
         return ehlo_io.trio.serve(handler, **options)
 
-    def _connect(self, address: tuple[str, int], **options: Any) -> Any:
+    def _connect(self, address: Address, **options: Any) -> Any:
+        if isinstance(address, str):
+            return ehlo_io.trio.connect_unix(address, **options)
         return ehlo_io.trio.connect(*address, **options)
 
     async def sleep(self, seconds: float) -> None:
@@ -298,18 +322,25 @@ class _BlockingServer:
     def address(self) -> tuple[str, int]:
         return self._server.address
 
+    @property
+    def path(self) -> str | None:
+        return self._server.path
+
     async def close(self) -> None:
         self._server.close()
 
 
 class _BlockingConnecting(Connecting):
-    def __init__(self, address: tuple[str, int], options: dict[str, Any]) -> None:
+    def __init__(self, address: Address, options: dict[str, Any]) -> None:
         self._address = address
         self._options = options
         self._client: ehlo_io.blocking.Client | None = None
 
     async def _open(self) -> Client:
-        self._client = ehlo_io.blocking.connect(*self._address, **self._options)
+        if isinstance(self._address, str):
+            self._client = ehlo_io.blocking.connect_unix(self._address, **self._options)
+        else:
+            self._client = ehlo_io.blocking.connect(*self._address, **self._options)
         return _BlockingClient(self._client)
 
     def __await__(self) -> Generator[Any, None, Client]:
@@ -334,11 +365,15 @@ class BlockingIo(Io):
         outcome()
 
     @asynccontextmanager
-    async def _serve(self, handler: object, **options: Any) -> AsyncIterator[Running]:
-        with ehlo_io.blocking.serve(handler, **options) as server:
+    async def _serve(self, handler: object, *, path: Any = None, **options: Any) -> AsyncIterator[Running]:
+        if path is not None:
+            server = ehlo_io.blocking.serve_unix(handler, path, **options)
+        else:
+            server = ehlo_io.blocking.serve(handler, **options)
+        with server:
             yield _BlockingServer(server)
 
-    def _connect(self, address: tuple[str, int], **options: Any) -> Connecting:
+    def _connect(self, address: Address, **options: Any) -> Connecting:
         return _BlockingConnecting(address, options)
 
     async def sleep(self, seconds: float) -> None:

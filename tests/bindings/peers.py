@@ -10,8 +10,11 @@ import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 PATIENCE = 8.0
+Address: TypeAlias = tuple[str, int] | str
+"""Host and port, or the path of a UNIX socket."""
 
 
 class Peer:
@@ -19,20 +22,25 @@ class Peer:
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(PATIENCE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock: socket.socket = sock
         self._buffer = b""
 
     @classmethod
-    def to(cls, address: tuple[str, int], *, small_window: bool = False) -> Peer:
+    def to(cls, address: Address, *, small_window: bool = False) -> Peer:
         """A client, that is greeted."""
         peer = cls.silent_to(address, small_window=small_window)
         assert peer.reply().startswith("220 ")
         return peer
 
     @classmethod
-    def silent_to(cls, address: tuple[str, int], *, small_window: bool = False) -> Peer:
-        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    def silent_to(cls, address: Address, *, small_window: bool = False) -> Peer:
+        if isinstance(address, str):
+            family = socket.AF_UNIX
+        else:
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        sock = socket.socket(family)
         if small_window:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         sock.settimeout(PATIENCE)

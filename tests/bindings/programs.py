@@ -139,6 +139,8 @@ class Program:
     """A running `ehlo serve`; its output is there when it has ended."""
 
     process: subprocess.Popen[bytes]
+    place: str
+    """Where it said that it listens."""
     port: int = 0
     out: str = ""
     err: str = ""
@@ -175,8 +177,9 @@ def serving(*options: object) -> Iterator[Program]:
         assert process.stderr is not None
         line = process.stdout.readline()
         timer.cancel()
-        assert line.startswith(b"listening on 127.0.0.1:"), line + process.stderr.read()
-        yield Program(process, int(line.rpartition(b":")[2]))
+        assert line.startswith((b"listening on 127.0.0.1:", b"listening on /")), line + process.stderr.read()
+        place = line.decode().removeprefix("listening on ").rstrip()
+        yield Program(process, place, 0 if place.startswith("/") else int(place.rpartition(":")[2]))
     finally:
         timer.cancel()
         end_group(process)

@@ -50,7 +50,12 @@ async def _every_mechanism(io: Io, implicit: bool) -> None:
 
 for _implicit in (False, True):
     _name = f"every_mechanism_{'implicit' if _implicit else 'starttls'}"
-    add(_name, partial(_every_mechanism, implicit=_implicit), limit=30.0)
+    add(
+        _name,
+        partial(_every_mechanism, implicit=_implicit),
+        limit=30.0,
+        clauses=("RFC8314-3.3c", "RFC8314-5.5a"),
+    )
 
 
 @scenario()

@@ -617,7 +617,7 @@ async def cancelled_server_says_goodbye(io: Io) -> None:
     assert "reset" in sink.calls
 
 
-@scenario()
+@scenario("RFC4409-3.2a")
 async def auth_is_asked_of_the_handler(io: Io) -> None:
     """PASSWORD is right, and its hooks see the session."""
     seen: list[str | None] = []

@@ -18,6 +18,7 @@ from tests.bindings.peers import greet, take_envelope
 from tests.bindings.registry import ASYNC, add, scenario
 
 import ehlo
+from ehlo.extensions import session_limits
 
 MESSAGE = b"Subject: test\r\n\r\nHello\r\n.\r\n..dots\r\n"
 ENVELOPE: dict[str, Any] = {"sender": SENDER, "recipients": [RCPT]}
@@ -302,20 +303,41 @@ async def many_messages(io: Io) -> None:
 
 
 @scenario()
+async def sessions_that_take_so_many_messages(io: Io) -> None:
+    sink = Sink()
+    limits = session_limits(ehlo.SessionLimits(mail_max=3, rcpt_max=2))
+    recipients = [f"{name}@example.net" for name in "abc"]
+    async with (
+        io.serve_open(sink, extensions=(*ehlo.STANDARD, limits)) as server,
+        io.connect_open(server.address) as client,
+    ):
+        for _ in range(5):
+            await client.submit(MESSAGE, **ENVELOPE)
+        result = await client.submit(MESSAGE, sender=SENDER, recipients=recipients)
+        # The second half of it would need another session: so it says.
+        assert [outcome.accepted for outcome in result.outcomes] == [True, True, False]
+        assert result.temporary
+        found = await client.submit_many([(MESSAGE, ENVELOPE)] * 8)
+        assert all(isinstance(one, ehlo.SubmissionResult) for one in found)
+    assert len(sink.stored) == 14
+    assert sink.calls.count("quit") == 5
+
+
+@scenario()
 async def parameters_of_extensions(io: Io) -> None:
     sink = Sink()
     async with (
         io.serve_open(sink, extensions=ehlo.EVERY) as server,
         io.connect_open(server.address) as client,
     ):
-        result = await client.submit(MESSAGE, parameters=[ehlo.MtPriority(3)], **ENVELOPE)
+        result = await client.submit(MESSAGE, parameters=[ehlo.MtPriority(-3)], **ENVELOPE)
         assert result.dropped == ()
         with pytest.raises(ehlo.LocalProtocolError, match="REQUIRETLS"):
             # Not offered in clear.
             await client.submit(MESSAGE, parameters=[ehlo.RequireTls()], **ENVELOPE)
         with pytest.raises(ehlo.LocalProtocolError, match="repeated"):
             await client.submit(MESSAGE, parameters=[ehlo.MtPriority(3), ehlo.MtPriority(4)], **ENVELOPE)
-    assert sink.envelopes[0].parameters.get(ehlo.MtPriority) == ehlo.MtPriority(3)
+    assert sink.envelopes[0].parameters.get(ehlo.MtPriority) == ehlo.MtPriority(-3)
 
 
 @scenario()

@@ -40,7 +40,7 @@ async def wrong_password(io: Io) -> None:
         await _still_serves(io, server, sink)
 
 
-@scenario()
+@scenario("RFC8314-3.3b")
 async def nobody_is_trusted_blindly(io: Io) -> None:
     sink = Sink()
     for implicit in (False, True):
@@ -269,7 +269,7 @@ async def commands_glued_to_the_last_flight(io: Io) -> None:
     assert sink.calls[-2:] == ["hello after.test", "quit"]
 
 
-@scenario()
+@scenario("RFC8314-3.4a")
 async def tls_ends_with_close_notify(io: Io) -> None:
     """In both roles: a peer that raises for a truncated stream is content."""
     ends: list[bytes] = []

@@ -70,6 +70,7 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
 # ---- URLs ----
 
 
+@pytest.mark.clause("OXSMTP-3.1-3.1b")
 @pytest.mark.parametrize(
     ("text", "host", "port", "tls", "username"),
     [
@@ -97,7 +98,6 @@ def test_url(text: str, host: str, port: int, tls: str, username: str | None) ->
         "",
         "h.example",
         "h.example:587",
-        "lmtp://h.example",
         "http://h.example",
         "submission:h.example",
         "submission://",

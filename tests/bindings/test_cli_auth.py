@@ -1,5 +1,6 @@
 """The program `ehlo`: accounts and their forms, which mechanisms are offered, and what one submits with."""
 
+import json
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
@@ -299,6 +300,16 @@ def test_probe_shows_the_mechanisms_before_and_after_tls(tmp_path: Path, authori
     inside = "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN NTLM"
     assert f"Offered in clear; mechanisms: {clear} " in text
     assert f"AUTH {inside} " in text, text
+
+
+def test_probe_says_what_an_extension_means(tmp_path: Path, authority: trustme.CA) -> None:
+    with peer(tmp_path, authority) as server:
+        result = run("probe", server.url, "--ca", server.ca)
+        report = json.loads(run("probe", server.url, "--ca", server.ca, "--json").stdout)
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "CHUNKING RFC 3030 the message in counted chunks, as it is" in lines
+    assert report["extensions"]["SIZE"]["rfc"] == "RFC 1870"
+    assert {"STARTTLS", "AUTH", "DSN", "SMTPUTF8"} < report["extensions"].keys()
 
 
 def test_contexts_of_the_files_work_together(certificates: SimpleNamespace) -> None:

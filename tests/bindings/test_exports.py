@@ -19,12 +19,12 @@ def test_the_package() -> None:
 @pytest.mark.parametrize("name", BINDINGS)
 def test_a_binding(name: str) -> None:
     module = importlib.import_module(f"ehlo_io.{name}")
-    assert module.__all__ == ["GRACE", "Client", "Server", "connect", "serve"]
+    assert module.__all__ == ["GRACE", "Client", "Server", "connect", "connect_unix", "serve", "serve_unix"]
     assert {"submit", "close", "capabilities", "tls"} <= set(dir(module.Client))
-    assert {"address", "close", "serve_forever"} <= set(dir(module.Server))
+    assert {"address", "close", "path", "serve_forever"} <= set(dir(module.Server))
 
 
-@pytest.mark.parametrize("face", ["connect", "serve"])
+@pytest.mark.parametrize("face", ["connect", "connect_unix", "serve", "serve_unix"])
 def test_the_faces_take_the_same_arguments(face: str) -> None:
     found = {
         str(inspect.signature(getattr(importlib.import_module(f"ehlo_io.{name}"), face)).parameters)

@@ -273,6 +273,15 @@ def test_protocol_says_how_the_message_came(facts: dict[str, Any], protocol: str
     assert f" with {protocol} for " in received(TO_BOB, **facts)
 
 
+@pytest.mark.clause("RFC6531-3.7.3a")
+@pytest.mark.parametrize(
+    ("facts", "protocol"), [({}, "UTF8SMTP"), ({"tls": TLS, "identity": IDENTITY}, "UTF8SMTPSA")]
+)
+def test_protocol_says_that_there_was_more_than_ascii(facts: dict[str, Any], protocol: str) -> None:
+    to_bob = ehlo.envelope("alice@local.example", ["bob@local.example"], parameters=[ehlo.SmtpUtf8()])
+    assert f" with {protocol} for " in received(to_bob, **facts)
+
+
 @pytest.mark.clause("RFC5321-4.4c", "RFC5321-7.2a")
 def test_recipients_are_named_only_when_there_is_one() -> None:
     assert " for <bob@local.example>;" in received(TO_BOB)

@@ -13,7 +13,7 @@ from tests.bindings.faces import AsyncioIo, BlockingIo, Certificates, Io, TrioIo
 from tests.bindings.registry import SCENARIOS, Scenario
 
 # Importing them fills the list.
-for _topic in ("submit", "tls", "auth", "secrets", "failures", "server"):
+for _topic in ("submit", "tls", "auth", "secrets", "failures", "server", "proxy", "unix"):
     importlib.import_module(f"tests.bindings.scenarios_{_topic}")
 
 FACES: dict[str, type[Io]] = {face.name: face for face in (AsyncioIo, TrioIo, BlockingIo)}

@@ -57,6 +57,7 @@ def test_what_could_never_serve(module: Any) -> None:
         module.serve(Sink(), port=0, hostname="two words")
 
 
+@pytest.mark.clause("RFC8314-5.2a")
 def test_port_decides_the_default_of_tls() -> None:
     assert ClientSetup.of("a.test", 465, {}).tls is ehlo.TlsMode.IMPLICIT
     assert ClientSetup.of("a.test", 587, {}).tls is ehlo.TlsMode.STARTTLS
@@ -77,6 +78,7 @@ def test_session_options() -> None:
     assert (options.server_name, options.client_name, options.mechanisms) == ("b.test", "c.test", ("NTLM",))
 
 
+@pytest.mark.clause("RFC8314-5.2a")
 def test_tls_has_a_safe_context_by_default() -> None:
     channel = ClientSetup.of("a.test", 587, {}).channel()
     channel.start_tls("a.test")
@@ -161,3 +163,49 @@ def test_what_is_wrong_is_told_before_a_connection_is_made(options: Any, word: s
 def test_a_port_that_is_none(port: int) -> None:
     with pytest.raises(ehlo.LocalProtocolError, match="port"):
         ClientSetup.of("mail.example", port, {})
+
+
+# ---- UNIX sockets and proxies ----
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_unix_paths_that_cannot_be(module: Any) -> None:
+    for path in ("", "\0abstract", "a\0b"):
+        with pytest.raises(ehlo.LocalProtocolError, match="path"):
+            module.connect_unix(path)
+        with pytest.raises(ehlo.LocalProtocolError, match="path"):
+            module.serve_unix(Sink(), path)
+    for mode in (-1, 0o1000):
+        with pytest.raises(ehlo.LocalProtocolError, match="mode"):
+            module.serve_unix(Sink(), "/nowhere/socket", mode=mode)
+    with pytest.raises(TypeError, match="passwort"):
+        module.connect_unix("/nowhere/socket", passwort="x")
+    with pytest.raises(TypeError, match="tsl"):
+        module.serve_unix(Sink(), "/nowhere/socket", tsl=None)
+
+
+def test_unix_sockets_have_no_tls_unless_asked_for() -> None:
+    setup = ClientSetup.of_path("/nowhere/socket", {})
+    assert (setup.path, setup.where, setup.tls) == ("/nowhere/socket", "/nowhere/socket", ehlo.TlsMode.NONE)
+    session = setup.session_options("")
+    assert (session.server_name, session.port) == ("localhost", 0)
+    assert session.client_name
+    assert ClientSetup.of_path("/nowhere/socket", {"tls": None}).tls is ehlo.TlsMode.NONE
+    with pytest.raises(ehlo.LocalProtocolError, match="tls"):
+        ClientSetup.of_path("/nowhere/socket", {"tls": ""})
+    for tls in ("starttls", "implicit", "opportunistic"):
+        with pytest.raises(ehlo.LocalProtocolError, match="server_name"):
+            ClientSetup.of_path("/nowhere/socket", {"tls": tls})
+        named = ClientSetup.of_path("/nowhere/socket", {"tls": tls, "server_name": "a.test"})
+        assert (named.tls.value, named.session.server_name) == (tls, "a.test")
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("names", ["127.0.0.1", [], ["127.0.0.1/8"], ["proxy.test"]])
+def test_proxies_that_cannot_be(module: Any, names: Any) -> None:
+    with pytest.raises(ehlo.LocalProtocolError):
+        module.serve(Sink(), port=0, proxied_from=names)
+
+
+def test_no_proxies_are_none() -> None:
+    assert ServerSetup.of(Sink(), {"proxied_from": None}).proxied_from is None

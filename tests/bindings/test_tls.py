@@ -187,6 +187,7 @@ def test_wrong_name_and_strange_authority(certificates: Certificates) -> None:
             server.handshake(client.pending())
 
 
+@pytest.mark.clause("RFC8314-4c")
 def test_contexts(certificates: Certificates) -> None:
     client = client_context()
     assert client.minimum_version is ssl.TLSVersion.TLSv1_2

@@ -334,7 +334,7 @@ class Link:
     def poll(self) -> bytes | None:
         return self.receive(len(self._inbox)) if self._inbox else None
 
-    def start_tls(self) -> TLSInfo:
+    def start_tls(self, received: bytes) -> TLSInfo:
         self.conn.start_tls_done(TLS)
         self._inbox += pump(self.conn)
         return TLS

@@ -45,6 +45,8 @@ class Job:
     """Additional variables, which name the tickets for GSSAPI."""
     service: str = "smtp"
     """For which service the ticket is to be; curl and ehlo only."""
+    sender: str = SENDER
+    """Postfix and Exim only."""
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ import trustme
 from tests.interop import clients
 from tests.interop import cyrus as cyrus_peer
 from tests.interop import dovecot as dovecot_peer
+from tests.interop import dovecot_lmtp as dovecot_lmtp_peer
 from tests.interop import exim as exim_peer
 from tests.interop import kerberos as kerberos_peer
 from tests.interop import postfix as postfix_peer
@@ -31,6 +32,7 @@ MISSING: dict[str, Callable[[], str | None]] = {
     "cyrus_end_point": cyrus_peer.missing,
     "cyrus_kerberos": cyrus_peer.missing_kerberos,
     "dovecot": dovecot_peer.missing,
+    "dovecot_lmtp": dovecot_lmtp_peer.missing,
     "exim": exim_peer.missing,
     "gssapi": _missing_gssapi,
     "kerberos": kerberos_peer.missing,
@@ -86,6 +88,13 @@ def cyrus_end_point(authority: trustme.CA) -> Iterator[cyrus_peer.Cyrus]:
 def dovecot(authority: trustme.CA) -> Iterator[dovecot_peer.Dovecot]:
     """Dovecot's submission server: PLAIN, LOGIN, CRAM-MD5, SCRAM, XOAUTH2, OAUTHBEARER and EXTERNAL."""
     with directory("dovecot") as top, dovecot_peer.serving(top, authority) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def dovecot_lmtp(authority: trustme.CA) -> Iterator[dovecot_lmtp_peer.DovecotLmtp]:
+    """Dovecot's LMTP server: mailboxes, one of them full."""
+    with directory("lmtp") as top, dovecot_lmtp_peer.serving(top, authority) as running:
         yield running
 
 

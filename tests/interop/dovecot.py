@@ -17,7 +17,7 @@ import attrs
 import trustme
 from tests.interop.peer import HOST, PASSWORD, USER, Peer, write_certificates
 from tests.interop.processes import clean_environment, find_program, free_port, running
-from tests.interop.sink import Sink
+from tests.interop.sink import Delivery, Sink
 from tests.interop.sink import serving as sink_serving
 
 TOKENS = ("XOAUTH2", "OAUTHBEARER")
@@ -102,7 +102,15 @@ class Dovecot(Peer):
 
     def stored(self, recipient: str) -> list[bytes]:
         """The messages that reached the sink for a recipient by now."""
-        return [each.content for each in self.sink.deliveries if each.is_for(recipient)]
+        return [each.content for each in self._deliveries(recipient)]
+
+    def sender(self, recipient: str) -> str:
+        """Who sent the one message for a recipient, as the sink was told."""
+        (found,) = self._deliveries(recipient)
+        return found.sender.split()[0].decode("utf-8").strip("<>")
+
+    def _deliveries(self, recipient: str) -> list[Delivery]:
+        return [each for each in self.sink.deliveries if each.is_for(recipient)]
 
     def logs(self) -> tuple[Path, ...]:
         """Its one log, and what it says before that is open."""

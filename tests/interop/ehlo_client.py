@@ -1,13 +1,16 @@
 """ehlo's own client behind the signature of the foreign ones: in process, or as the command `ehlo submit`."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Unpack
 from unittest import mock
 
+import attrs
 from tests.interop.clients import SENDER, TOKENS, Client, Job, Outcome, run
+from tests.interop.peer import PASSWORD, USER, Peer
 from tests.interop.processes import python_environment
 
 import ehlo
@@ -50,6 +53,34 @@ def submit(job: Job, **options: Unpack[ConnectOptions]) -> Outcome:
         cause = error.cause if isinstance(error, ehlo.AuthenticationFailed) else None
         return Outcome(False, "\n".join([*lines, f"{error!r} ({cause})"]))
     return Outcome(True, "\n".join(lines))
+
+
+@attrs.frozen
+class OpenSession:
+    """A session of alice's, ready for messages."""
+
+    client: ehlo_io.blocking.Client
+    lines: list[str]
+    """Its transcript, which grows."""
+
+    def commands(self, *verbs: str) -> list[str]:
+        """What the client said by now, in order, as far as it begins with one of the verbs."""
+        said = [line.removeprefix("C: ") for line in self.lines if line.startswith("C: ")]
+        return [line for line in said if line.partition(" ")[0] in verbs]
+
+
+@contextlib.contextmanager
+def session(peer: Peer, **options: Unpack[ConnectOptions]) -> Iterator[OpenSession]:
+    """Log in to a server over blocking sockets; it ends with QUIT."""
+    lines: list[str] = []
+    chosen: ConnectOptions = {
+        "auth": ehlo.Password(USER, PASSWORD),
+        "context": ehlo_io.client_context(str(peer.ca)),
+        "trace": lambda record: lines.append(str(record)),
+    }
+    chosen.update(options)
+    with ehlo_io.blocking.connect("localhost", peer.port, **chosen) as client:
+        yield OpenSession(client, lines)
 
 
 def with_options(**options: Unpack[ConnectOptions]) -> Client:

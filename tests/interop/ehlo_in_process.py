@@ -23,8 +23,13 @@ class Kept:
     """One message that was taken."""
 
     identity: ehlo.Identity | None
-    recipients: tuple[str, ...]
+    envelope: ehlo.Envelope
     content: bytes
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Whom it is for."""
+        return tuple(str(recipient.path) for recipient in self.envelope.recipients)
 
 
 class Mailbox(ehlo.UserStore):
@@ -40,8 +45,7 @@ class Mailbox(ehlo.UserStore):
         return USER if token == TOKEN else None
 
     def on_message(self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes) -> None:
-        recipients = tuple(str(recipient.path) for recipient in envelope.recipients)
-        self.kept.append(Kept(session.identity, recipients, content))
+        self.kept.append(Kept(session.identity, envelope, content))
 
 
 @attrs.frozen
@@ -60,6 +64,11 @@ class InProcess:
         """Who sent the one message for a recipient."""
         (found,) = self._kept(recipient)
         return found.identity
+
+    def envelope(self, recipient: str) -> ehlo.Envelope:
+        """How the one message for a recipient was sent."""
+        (found,) = self._kept(recipient)
+        return found.envelope
 
     def stored(self, recipient: str) -> list[bytes]:
         """The messages for a recipient by now."""

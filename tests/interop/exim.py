@@ -12,7 +12,15 @@ from pathlib import Path
 
 import attrs
 import trustme
-from tests.interop.peer import HOST, PASSWORD, USER, Peer, maildir_messages, write_certificates
+from tests.interop.peer import (
+    HOST,
+    PASSWORD,
+    UNICODE_DOMAIN,
+    USER,
+    Peer,
+    maildir_messages,
+    write_certificates,
+)
 from tests.interop.processes import clean_environment, free_port, running
 
 PROGRAM = Path("/var/lib/ehlo-peers/exim4/usr/sbin/exim4")
@@ -49,6 +57,7 @@ message_size_limit = 20M
 # Nothing is to be slowed down, queued because of the load, or looked up.
 smtp_accept_max = 0
 smtp_accept_queue = 0
+smtp_accept_queue_per_connection = 0
 queue_run_max = 0
 acl_smtp_rcpt = recipient
 acl_smtp_mail = accept
@@ -64,7 +73,7 @@ recipient:
 begin routers
 stored:
   driver = accept
-  domains = local.example
+  domains = local.example : {unicode_domain}
   transport = maildir
 
 begin transports
@@ -73,6 +82,7 @@ maildir:
   maildir_format
   directory = {top}/mail
   envelope_to_add
+  return_path_add
   user = {account}
 
 begin authenticators
@@ -139,7 +149,7 @@ def write_settings(top: Path, settings: str) -> list[str]:
         shutil.chown(top / name, ACCOUNT, ACCOUNT)
     configuration = top / "exim.conf"
     common = COMMON.format(top=top, host=HOST, program=PROGRAM, account=ACCOUNT)
-    configuration.write_text(common + settings)
+    configuration.write_text(common + settings, "utf-8")
     return [str(PROGRAM), "-C", str(configuration)]
 
 
@@ -157,6 +167,7 @@ def serving(top: Path, authority: trustme.CA) -> Iterator[Exim]:
         ca=ca,
         user=USER,
         password=PASSWORD,
+        unicode_domain=UNICODE_DOMAIN,
     )
     argv = write_settings(top, settings)
     # In the foreground, and no queue runner beside it.

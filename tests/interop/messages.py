@@ -7,9 +7,9 @@ import re
 _numbers = itertools.count(1)
 
 
-def fresh_recipient(name: str = "bob") -> str:
+def fresh_recipient(name: str = "bob", domain: str = "local.example") -> str:
     """An address that no other message of this run goes to."""
-    return f"{name}-{os.getpid()}-{next(_numbers)}@local.example"
+    return f"{name}-{os.getpid()}-{next(_numbers)}@{domain}"
 
 
 def message(recipient: str, size: int = 0) -> bytes:

@@ -5,6 +5,7 @@ for anyone at local.example but refuses the recipient refused@local.example.
 """
 
 import abc
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from tests.interop.processes import attempts, tail, wait_until_listening
 USER, PASSWORD = "alice", "secret"
 HOST = "mail.local.example"
 """What each server takes for its own name."""
+UNICODE_DOMAIN = "b\u00fccher.example"
+"""Where Postfix and Exim store mail for, too."""
 
 
 @attrs.frozen
@@ -51,14 +54,25 @@ class Peer(abc.ABC):
 
     def wait_for(self, recipient: str) -> bytes:
         """The one message for a recipient, once it is stored."""
+        (message,) = self.wait_for_all(recipient, 1)
+        return message
+
+    def wait_for_all(self, recipient: str, count: int) -> list[bytes]:
+        """So many messages for a recipient, once they are stored; more are an error."""
         try:
             for _ in attempts(self.process):
-                if found := self.stored(recipient):
-                    (message,) = found
-                    return message
+                if len(found := self.stored(recipient)) >= count:
+                    assert len(found) == count
+                    return found
         except (RuntimeError, TimeoutError) as error:
             raise AssertionError(f"no message for {recipient}: {error}\n{self.log()}") from error
         raise AssertionError("unreachable")
+
+    def sender(self, recipient: str) -> str:
+        """Who sent the one message that is stored for a recipient, as the server wrote it on top."""
+        (message,) = self.stored(recipient)
+        (found,) = re.findall(rb"(?m)^Return-[Pp]ath: <(.*)>\r$", message.partition(b"\r\n\r\n")[0])
+        return bytes(found).decode("utf-8")
 
     def wait_until_ready(self) -> None:
         """Return when both ports accept connections; anything else is an error that shows the log."""
@@ -102,5 +116,10 @@ def maildir_messages(maildir: Path, header: str, recipient: str) -> list[bytes]:
     """What a maildir holds for a recipient who is named in a header that the server added."""
     mark = f"\n{header}: {recipient}\n".encode()
     files = sorted((maildir / "new").glob("*"))
-    found = [data for data in (b"\n" + file.read_bytes() for file in files) if mark in data]
-    return [data[1:].replace(b"\n", b"\r\n") for data in found]
+    return [file.read_bytes().replace(b"\n", b"\r\n") for file in files if mark in b"\n" + _start(file)]
+
+
+def _start(file: Path) -> bytes:
+    """As much as any server adds: most files are of others, and some are long."""
+    with file.open("rb") as opened:
+        return opened.read(4096)

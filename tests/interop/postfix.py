@@ -12,7 +12,15 @@ from pathlib import Path
 
 import attrs
 import trustme
-from tests.interop.peer import HOST, PASSWORD, USER, Peer, maildir_messages, write_certificates
+from tests.interop.peer import (
+    HOST,
+    PASSWORD,
+    UNICODE_DOMAIN,
+    USER,
+    Peer,
+    maildir_messages,
+    write_certificates,
+)
 from tests.interop.processes import clean_environment, command, find_program, free_port, running
 
 MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "NTLM")
@@ -37,6 +45,7 @@ alias_database =
 maillog_file = {top}/log/maillog
 maillog_file_prefixes = {top}
 in_flow_delay = 0
+smtputf8_enable = yes
 """
 
 COMMON_MASTER_CF = """\
@@ -71,7 +80,7 @@ smtpd_sasl_local_domain = {host}
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = check_recipient_access inline:{{refused@local.example=REJECT}}
 # virtual(8) stores what arrived in one maildir. Mail for other places is accepted and then bounces.
-virtual_mailbox_domains = local.example
+virtual_mailbox_domains = local.example, {unicode_domain}
 virtual_mailbox_base = {top}
 virtual_mailbox_maps = static:mail/
 virtual_minimum_uid = 1
@@ -129,7 +138,14 @@ def serving(top: Path, authority: trustme.CA, mechanisms: tuple[str, ...] = MECH
         f"mech_list: {' '.join(mechanisms)}\n"
     )
     port, tls_port = free_port(), free_port()
-    main = MAIN_CF.format(top=top, host=HOST, server=server, uid=owner.st_uid, gid=owner.st_gid)
+    main = MAIN_CF.format(
+        top=top,
+        host=HOST,
+        server=server,
+        unicode_domain=UNICODE_DOMAIN,
+        uid=owner.st_uid,
+        gid=owner.st_gid,
+    )
     write_settings(top, main, MASTER_CF.format(port=port, tls_port=tls_port))
     with master(top) as process:
         postfix = Postfix(port, tls_port, ca, mechanisms, top, process)
@@ -143,7 +159,7 @@ def write_settings(top: Path, main: str, services: str) -> None:
         (top / name).mkdir(mode=0o755, exist_ok=True)
     shutil.chown(top / "data", "postfix")
     common = COMMON_MAIN_CF.format(top=top, daemons=DAEMONS, host=HOST)
-    (top / "etc" / "main.cf").write_text(common + main)
+    (top / "etc" / "main.cf").write_text(common + main, "utf-8")
     (top / "etc" / "master.cf").write_text(COMMON_MASTER_CF + services)
     # Postfix waits until nobody has written to this file for two seconds.
     os.utime(top / "etc" / "main.cf", (0, 0))

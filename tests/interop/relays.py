@@ -4,11 +4,13 @@ A client of its own for each message: started, watched until the message is gone
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 from tests.interop import exim as exim_peer
 from tests.interop import postfix as postfix_peer
-from tests.interop.clients import SENDER, Job, Outcome, run
+from tests.interop.clients import Job, Outcome, run
 from tests.interop.peer import directory
 from tests.interop.processes import attempts, clean_environment, command
 
@@ -29,6 +31,7 @@ smtp_sasl_mechanism_filter = {mechanism}
 MASTER_CF = """\
 pickup unix n - n 60 1 pickup
 smtp unix - - n - - smtp -v
+lmtp unix - - n - - lmtp -v
 """
 
 EXIM_CONF = """\
@@ -66,32 +69,48 @@ EXIM_DRIVERS = {
 }
 
 
+@attrs.frozen
+class Mail:
+    """A message and its envelope."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+
+
 def postfix(job: Job) -> Outcome:
     """Submit with Postfix's smtp(8), whose AUTH is Cyrus SASL's."""
+    main = MAIN_CF.format(
+        port=job.port,
+        ca=job.ca,
+        wrapped="yes" if job.implicit_tls else "no",
+        user=job.user,
+        password=job.password,
+        mechanism=job.mechanism.lower(),
+    )
+    mail = Mail(job.sender, (job.recipient,), job.file.read_bytes())
+    shown = postfix_delivers(main, mail, lambda lines: any(" status=" in line for line in lines))
+    return Outcome(any("status=sent" in line for line in shown), "\n".join(shown))
+
+
+def postfix_delivers(main: str, mail: Mail, done: Callable[[list[str]], bool]) -> list[str]:
+    """Run a Postfix with these settings and one message until its log says that it is done: the dialogue
+    of its smtp(8) or lmtp(8), and what became of each recipient."""
     with directory("postfix-client") as top:
-        main = MAIN_CF.format(
-            port=job.port,
-            ca=job.ca,
-            wrapped="yes" if job.implicit_tls else "no",
-            user=job.user,
-            password=job.password,
-            mechanism=job.mechanism.lower(),
-        )
         postfix_peer.write_settings(top, main, MASTER_CF)
         # Queued first, so that it is there when the daemon starts.
-        argv = ["sendmail", "-C", str(top / "etc"), "-i", "-f", SENDER, job.recipient]
-        command(argv, job.file.read_bytes(), clean_environment({"MAIL_CONFIG": str(top / "etc")}))
+        argv = ["sendmail", "-C", str(top / "etc"), "-i", "-f", mail.sender, *mail.recipients]
+        command(argv, mail.content, clean_environment({"MAIL_CONFIG": str(top / "etc")}))
         log = top / "log" / "maillog"
+        shown: list[str] = []
         with postfix_peer.master(top) as process:
             for _ in attempts(process):
                 lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
-                if found := [line for line in lines if " status=" in line]:
+                said = [line.partition("]: ")[2] for line in lines if "/smtp[" in line or "/lmtp[" in line]
+                shown = [line for line in said if line.startswith(("> ", "< ")) or " status=" in line]
+                if done(shown):
                     break
-            else:
-                raise AssertionError("unreachable")
-    shown = [line.partition("]: ")[2] for line in lines if "/smtp[" in line]
-    dialogue = [line for line in shown if line.startswith(("> ", "< ")) or " status=" in line]
-    return Outcome("status=sent" in found[0], "\n".join(dialogue))
+    return shown
 
 
 def exim(job: Job) -> Outcome:
@@ -111,7 +130,7 @@ def exim(job: Job) -> Outcome:
         )
         argv = exim_peer.write_settings(top, settings)
         # Delivered before the command returns.
-        argv += ["-odf", "-oi", "-v", "-f", SENDER, job.recipient]
+        argv += ["-odf", "-oi", "-v", "-f", job.sender, job.recipient]
         outcome = run(argv, {}, job.file.read_bytes())
         log = (top / "log" / "mainlog").read_text("utf-8", "replace")
     return Outcome(f" => {job.recipient} " in log, outcome.output + log)

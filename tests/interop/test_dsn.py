@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from tests.interop import ehlo_client
 from tests.interop.messages import added_header, fresh_recipient, message
 from tests.interop.peer import HOST
 from tests.interop.postfix import Postfix
 from tests.interop.processes import PATIENCE
 
+import ehlo
 from ehlo import EnhancedCode, Mailbox, Orcpt, Outcome, Reply, Ret, envelope
 from ehlo.dsn import (
     Action,
@@ -94,6 +96,36 @@ def test_a_failure_in_utf8(postfix: Postfix, session: smtplib.SMTP) -> None:
     assert found.original_recipient == Typed("utf-8", UNICODE.address)
     assert report.returned is not None
     assert "Subject: p\u00e5 norsk\r\n".encode() in report.returned.content
+
+
+@pytest.mark.clause("RFC3461-4.2a", "RFC3461-5.2.6a", "RFC3461-5.2.8a")
+def test_each_recipient_has_wishes_of_its_own(postfix: Postfix) -> None:
+    """By ehlo's own client: Postfix reports on those that asked, under the names that they were given."""
+    sender, delivered, silent = fresh_recipient("reporter"), fresh_recipient(), fresh_recipient()
+    elsewhere = "carol@elsewhere.example"
+    recipients = [
+        ehlo.recipient(delivered, notify="success", orcpt=UNICODE),
+        ehlo.recipient(silent, notify="failure"),
+        ehlo.recipient(LOST, notify="failure", orcpt=UNICODE),
+        ehlo.recipient(elsewhere, notify="never"),
+    ]
+    with ehlo_client.session(postfix) as opened:
+        opened.client.submit(message(silent), sender=sender, recipients=recipients, ret="hdrs", envid="Q+1")
+        assert opened.commands("RCPT") == [
+            f"RCPT TO:<{delivered}> NOTIFY=SUCCESS ORCPT={UNICODE.raw}",
+            f"RCPT TO:<{silent}> NOTIFY=FAILURE ORCPT=rfc822;{silent}",
+            f"RCPT TO:<{LOST}> NOTIFY=FAILURE ORCPT={UNICODE.raw}",
+            f"RCPT TO:<{elsewhere}> NOTIFY=NEVER ORCPT=rfc822;{elsewhere}",
+        ]
+    postfix.wait_for(silent)
+    reports = [parse(report) for report in postfix.wait_for_all(sender, 2)]
+    assert {report.envelope_id for report in reports} == {"Q+1"}
+    told = {str(found.action): found for report in reports for found in report.recipients}
+    assert {name: found.final_recipient for name, found in told.items()} == {
+        str(Action.DELIVERED): Typed("rfc822", delivered),
+        str(Action.FAILED): Typed("rfc822", LOST),
+    }
+    assert {found.original_recipient for found in told.values()} == {Typed("utf-8", UNICODE.address)}
 
 
 @pytest.mark.clause("RFC3461-6.1a")

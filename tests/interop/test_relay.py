@@ -101,8 +101,8 @@ def test_two_gateways_behind_haproxy(postfix: Postfix, tmp_path: Path) -> None:
     port = free_port()
     settings = tmp_path / "haproxy.cfg"
     with (
-        gateway(one, postfix, *modes(one)["spool"]) as first,
-        gateway(two, postfix, *modes(two)["spool"]) as second,
+        gateway(one, postfix, "--proxy-protocol", *modes(one)["spool"]) as first,
+        gateway(two, postfix, "--proxy-protocol", *modes(two)["spool"]) as second,
     ):
         # Clients trust one authority; here each server made its own.
         both = tmp_path / "both.pem"

@@ -53,7 +53,7 @@ class RecordedClient(_Link):
             self._inbox += b"".join(line.encode() + b"\r\n" for line in self.flights.popleft())
         return self._taken(most)
 
-    def start_tls(self) -> TLSInfo | None:
+    def start_tls(self, received: bytes) -> TLSInfo | None:
         if self.flights and self.flights[0] == (TLS,):
             self.flights.popleft()
         return CERTIFIED
@@ -101,7 +101,7 @@ class RecordedServer(_Link):
             return b""
         return self._taken(most)
 
-    def start_tls(self) -> TLSInfo | None:
+    def start_tls(self, received: bytes) -> TLSInfo | None:
         assert self.turns.popleft().said == TLS
         return CERTIFIED
 

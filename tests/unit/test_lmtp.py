@@ -143,7 +143,7 @@ TWO = (
 )
 
 
-def session(script: str, locals_: Sequence[str] = ("b", "no", "c")) -> SubmissionResult:
+def session(script: str, locals_: Sequence[str] = ("b", "no", "c"), hello: str = HELLO) -> SubmissionResult:
     conn = ClientConnection(lmtp=True)
     given = envelope("a@x.org", [f"{local}@x.org" for local in locals_])
 
@@ -151,7 +151,7 @@ def session(script: str, locals_: Sequence[str] = ("b", "no", "c")) -> Submissio
         yield from open_session(conn, OPTIONS)
         return (yield from submit(conn, Submission(envelope=given, content=b"x\r\n")))
 
-    server = ScriptedServer(HELLO + script)
+    server = ScriptedServer(hello + script)
     try:
         return run(flow(), server)
     finally:
@@ -178,6 +178,15 @@ def test_refused_for_each() -> None:
         "550 no",
         "550 5.2.1 off",
     ]
+
+
+@pytest.mark.parametrize("last", ["503 5.5.1 no", "552 5.2.2 full"])
+def test_one_outcome_is_no_refusal_of_the_chunk(last: str) -> None:
+    """It must not be sent anew by DATA: others have got it."""
+    chunk = TWO.replace("C: DATA\nS: 354 go\nC: x\nC: .\n", "C: BDAT 3 LAST\nC: x\n")
+    hello = HELLO.replace("ENHANCEDSTATUSCODES", "CHUNKING")
+    result = session(chunk + f"S: 250 2.0.0 stored\nS: {last}\n", hello=hello)
+    assert [o.accepted for o in result.outcomes] == [True, False, False]
 
 
 @pytest.mark.clause("RFC2033-5d")

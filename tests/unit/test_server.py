@@ -168,7 +168,7 @@ def test_a_hello_without_a_name_is_501(verb: str, argument: str) -> None:
     assert server.conn.state is State.HELLO
 
 
-@pytest.mark.clause("RFC5321-4.1.1.1b", "RFC5321-4.1.4e")
+@pytest.mark.clause("RFC5321-4.1.1.1b", "RFC5321-4.1.4e", "RFC2821-4.1.1.1a")
 @pytest.mark.parametrize("name", ["a", "host_1.local", "[192.0.2.1]", "[IPv6:::1]", "192.0.2.1", "a b c"])
 def test_any_name_will_do(name: str) -> None:
     server = Server(hello=False)
@@ -223,7 +223,7 @@ def test_rcpt_without_mail() -> None:
     assert opened().one(RCPT) == "503 5.5.1 Need MAIL first"
 
 
-@pytest.mark.clause("RFC5321-3.3c", "RFC2920-3.2b")
+@pytest.mark.clause("RFC5321-3.3c", "RFC2920-3.2b", "RFC2920-3.2c")
 def test_data_without_recipients() -> None:
     server = opened(policy=attrs.evolve(OXSMTP_2008, require_auth=False))
     assert server.one("DATA") == "503 5.5.1 Need MAIL first"
@@ -386,7 +386,7 @@ def test_rset_undoes_the_transaction_and_nothing_else() -> None:
     assert len(server.of(TransactionReset)) == 1
 
 
-@pytest.mark.clause("RFC5321-3.5.1a", "RFC5321-7.3a", "RFC5321-3.5.3a")
+@pytest.mark.clause("RFC5321-3.5.1a", "RFC5321-7.3a", "RFC5321-3.5.3a", "RFC5321-4.3.2d")
 def test_vrfy() -> None:
     server = opened()
     assert server.one("VRFY alice") == "252 2.5.0 Cannot verify, will attempt delivery"
@@ -469,7 +469,7 @@ def test_the_space_behind_the_colon_is_tolerated() -> None:
     assert server.one("RCPT TO:  <a@x.org>").startswith("250 ")
 
 
-@pytest.mark.clause("RFC5321-2.3.5b", "RFC5321-4.1.1.3c")
+@pytest.mark.clause("RFC5321-2.3.5b", "RFC5321-4.1.1.3c", "RFC5321-4.5.1b")
 @pytest.mark.parametrize("spelling", ["postmaster", "Postmaster", "POSTMASTER"])
 def test_postmaster_needs_no_domain(spelling: str) -> None:
     server = opened()
@@ -498,7 +498,7 @@ def test_paths_as_the_application_sees_them(path: str, mailbox: Mailbox) -> None
     assert mail.parameters.get(Size) == Size(9)
 
 
-@pytest.mark.clause("OXSMTP-3.2-4.2a", "RFC4409-4.2a", "RFC5321-2.3.5c")
+@pytest.mark.clause("OXSMTP-3.2-4.2a", "RFC4409-4.2a", "RFC5321-2.3.5c", "RFC4409-4.1a")
 @pytest.mark.parametrize("code", [550, 554])
 def test_unqualified_domains(code: Literal[550, 554]) -> None:
     server = opened(policy=attrs.evolve(OXSMTP_2008, require_auth=False, rejection_code=code))
@@ -508,7 +508,7 @@ def test_unqualified_domains(code: Literal[550, 554]) -> None:
     assert server.one("RCPT TO:<a@[192.0.2.1]>").startswith("250")
 
 
-@pytest.mark.clause("RFC5321-4.1.2g")
+@pytest.mark.clause("RFC5321-4.1.2g", "RFC6531-3.3a", "RFC6531-3.5c")
 def test_addresses_that_are_not_ascii() -> None:
     server = opened()
     assert server.one("MAIL FROM:<jörg@x.org>").startswith("550 5.6.7 ")
@@ -673,6 +673,7 @@ def test_354_has_no_enhanced_code() -> None:
     assert server.one("DATA") == "354 End data with <CR><LF>.<CR><LF>"
 
 
+@pytest.mark.clause("RFC5321-4.3.1d")
 @pytest.mark.parametrize(
     ("kind", "line", "good", "bad"),
     [

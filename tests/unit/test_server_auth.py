@@ -68,6 +68,7 @@ def strict() -> Server:
 # ---- what is offered and taken ----
 
 
+@pytest.mark.clause("RFC8314-4.1a", "RFC8314-4.1b")
 @pytest.mark.clause("RFC4954-4y", "RFC4954-4z", "RFC4954-9b", "RFC4954-6f", "XLOGIN-5.1a", "OXSMTP-3.2-7d")
 @pytest.mark.clause("RFC4954-3b", "RFC4954-4aa", "RFC3207-4.2f", "OXSMTP-3.2-3.2a", "OXSMTP-3.2-3.3b")
 def test_cleartext_mechanisms_are_neither_offered_nor_taken_without_tls() -> None:
@@ -323,7 +324,7 @@ def test_authentication_does_not_survive_starttls(server: Server) -> None:
     assert server.one(f"AUTH PLAIN {PLAIN}") == OK
 
 
-@pytest.mark.clause("RFC4409-7o", "XLOGIN-3.2.5.2a")
+@pytest.mark.clause("RFC4409-7o", "XLOGIN-3.2.5.2a", "RFC5248-3a")
 def test_an_unknown_user_and_a_wrong_password_look_alike(server: Server) -> None:
     unknown = b64(b"\0nobody\0wonder")
     assert server.one(f"AUTH PLAIN {unknown}") == server.one(f"AUTH PLAIN {WRONG}") == INVALID

@@ -117,6 +117,20 @@ def test_bare_newlines_are_refused_at_the_true_end(body: bytes) -> None:
     assert server.one(MAIL).startswith("250 ")
 
 
+@pytest.mark.clause("SEC-SMUG-in-d")
+@pytest.mark.parametrize(
+    "octets",
+    [b"NOOP\nRSET\r\n", b"NOOP\rRSET\r\n", b"DATA\r\na\nb\r\n.\r\n", b"BDAT 3 LAST\r\na\nb"],
+)
+def test_bare_newlines_may_end_the_session(octets: bytes) -> None:
+    server = Server(server_config(policy=attrs.evolve(OPEN, bare_newlines=BareNewlines.CLOSE)))
+    server.say(MAIL, RCPT)
+    replies = server.feed(octets + b"NOOP\r\n").split(b"\r\n")
+    assert replies[-2:] == [b"421 4.7.0 Bare newline, closing connection", b""]
+    assert server.closed
+    assert not server.of(MessageReceived)
+
+
 @pytest.mark.clause("SEC-SMUG-in-c")
 def test_bare_newlines_that_are_allowed_stay_as_they_are() -> None:
     server = in_body(Server(server_config(policy=attrs.evolve(OPEN, bare_newlines=BareNewlines.KEEP))))

@@ -53,7 +53,7 @@ def taken(size: int) -> bytes:
 # ---- messages ----
 
 
-@pytest.mark.clause("RFC3030-2a", "RFC3030-2d", "RFC3030-2e", "RFC3030-2f")
+@pytest.mark.clause("RFC3030-2a", "RFC3030-2d", "RFC3030-2e", "RFC3030-2f", "RFC4409-7i")
 @pytest.mark.parametrize(
     "chunks",
     [
@@ -218,7 +218,7 @@ def test_empty_chunks_for_ever() -> None:
     assert server.closed
 
 
-@pytest.mark.clause("SEC-SMUG-in-b", "RFC3030-2n")
+@pytest.mark.clause("SEC-SMUG-in-b", "RFC3030-2n", "RFC4409-7i")
 @pytest.mark.parametrize("octets", [b"a\nb", b"a\rb", b"a\r", b"\n", b"a\r\r\n"])
 @pytest.mark.parametrize("cut", range(4))
 def test_bare_newlines_in_chunks(octets: bytes, cut: int) -> None:
@@ -242,7 +242,7 @@ def test_the_last_chunk_may_be_empty_and_the_message_wrong() -> None:
 # ---- BINARYMIME ----
 
 
-@pytest.mark.clause("RFC3030-3a", "RFC3030-3d")
+@pytest.mark.clause("RFC3030-3a", "RFC3030-3d", "RFC4409-7h")
 def test_binary_octets_arrive_as_they_are() -> None:
     server = in_rcpt(BINARY, MAIL + " BODY=BINARYMIME")
     octets = bytes(range(256)) * 3 + b"\r"
@@ -259,7 +259,7 @@ def test_no_dots_for_binary_octets(parameter: str) -> None:
     assert server.feed(chunk(b"a\nb", last=True)) == ACCEPTED
 
 
-@pytest.mark.clause("RFC3030-3b")
+@pytest.mark.clause("RFC3030-3b", "RFC6152-3d")
 def test_binary_is_a_bad_value_where_it_is_not_offered() -> None:
     assert Server().one(MAIL + " BODY=BINARYMIME") == "501 5.5.4 Bad parameter"
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from unittest import mock
 
+import attrs
 import pytest
 from tests.helpers.clockwork import grows_linearly
-from tests.helpers.driver import Server, server_config
+from tests.helpers.driver import OPEN, Server, server_config
 from tests.helpers.splits import ways
 
 from ehlo import (
+    BareNewlines,
     BodyChunk,
     Deadline,
     Limits,
@@ -87,6 +89,12 @@ def test_control_octets_do_not_split_a_line(octet: bytes, template: bytes) -> No
     assert server.conn.state is State.MAIL
 
 
+def test_other_control_octets_end_no_session() -> None:
+    policy = attrs.evolve(OPEN, bare_newlines=BareNewlines.CLOSE)
+    server = Server(server_config(policy=policy))
+    assert server.feed(b"NOOP\tRSET\r\n") == b"500 5.5.2 Control character in command\r\n"
+
+
 @pytest.mark.parametrize("line", ["NOOP\u0085RSET", "NOOP\u2028RSET", "NOOP\xa0RSET", "NOOP é"])
 def test_other_line_breaks_are_text(line: str) -> None:
     server = Server()
@@ -152,7 +160,7 @@ def test_an_accepted_message_earns_patience() -> None:
     assert replies[-1][:3] == "421"
 
 
-@pytest.mark.clause("RFC5321-4.5.3.1.8a", "RFC5321-4.5.3.1.10a", "RFC5321-4.5.3.1.9a")
+@pytest.mark.clause("RFC5321-4.5.3.1.8a", "RFC5321-4.5.3.1.10a", "RFC5321-4.5.3.1.9a", "RFC2821-4.5.3.1a")
 def test_recipients() -> None:
     server = limited(recipients=100)
     replies = server.say(MAIL, *[f"RCPT TO:<r{i}@x.org>" for i in range(103)])

@@ -8,6 +8,7 @@ from tests.helpers.driver import MECHANISMS, OPEN, PASSWORD, USER, Server, serve
 from tests.helpers.sasl import EVERY_KIND, HERE, server_settings
 
 from ehlo import (
+    EVERY,
     EXCHANGE,
     OXSMTP_2008,
     AuthParam,
@@ -15,8 +16,13 @@ from ehlo import (
     Identity,
     Mailbox,
     MailReceived,
+    MtPriority,
     NtHash,
+    Parameters,
+    Ret,
+    ServerConfig,
     ServerConnection,
+    Size,
     SubmissionPolicy,
     TLSInfo,
     nt_hash,
@@ -137,6 +143,26 @@ def test_the_other_parameters_stay() -> None:
     server = Server(server_config(policy=TRUSTING), identity=Identity(USER, USER, "PLAIN"))
     server.say("MAIL FROM:<a@x.org> SIZE=7 AUTH=boss@x.org RET=HDRS")
     assert len(server.of(MailReceived)[0].parameters) == 3
+
+
+@pytest.mark.clause("RFC6710-4.1b", "RFC6710-4.1c")
+@pytest.mark.parametrize(
+    ("authenticated", "text", "value", "reply"),
+    [
+        (False, "3", 0, "250 2.3.6 Sender OK, MT-PRIORITY is 0 now"),
+        (False, "0", 0, "250 2.1.0 Sender OK"),
+        (False, "-3", -3, "250 2.1.0 Sender OK"),
+        (True, "3", 3, "250 2.1.0 Sender OK"),
+    ],
+)
+def test_a_high_priority_is_for_those_who_are_known(
+    authenticated: bool, text: str, value: int, reply: str
+) -> None:
+    config = ServerConfig(hostname="mail.example", policy=OPEN, extensions=EVERY)
+    server = Server(config, identity=Identity(USER, USER, "PLAIN") if authenticated else None)
+    assert server.one(f"MAIL FROM:<a@x.org> SIZE=7 MT-PRIORITY={text} RET=HDRS") == reply
+    (mail,) = server.of(MailReceived)
+    assert mail.parameters == Parameters([Size(7), MtPriority(value), Ret.HDRS])
 
 
 # ---- what the channel permits ----

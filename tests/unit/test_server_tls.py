@@ -187,7 +187,7 @@ def implicit(*, accept: bool = True) -> ServerConnection:
     return conn
 
 
-@pytest.mark.clause("RFC3207-4.2a")
+@pytest.mark.clause("RFC3207-4.2a", "RFC8314-3a")
 def test_implicit_tls_is_greeted_and_offers_no_starttls() -> None:
     conn = implicit()
     assert conn.next_event() == ConnectionOpened()

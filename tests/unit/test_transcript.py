@@ -187,6 +187,7 @@ def test_what_is_shown() -> None:
     ]
 
 
+@pytest.mark.clause("OXSMTP-3.1-5.2a")
 def test_what_a_client_shows() -> None:
     records: list[WireRecord] = []
     client = Client(ClientConnection(trace=records.append))

@@ -104,7 +104,7 @@ def _submit(witness: Witness, io: str) -> ehlo.SubmissionResult:
         sender=_SENDER, recipients=[_RECIPIENT], notify="success,failure", ret="hdrs", envid="demo-1"
     )
     return _SERVERS[io](
-        handler, server, lambda port: SESSIONS[io](_HOST, port, client, MESSAGE, message, Attempt())
+        handler, server, lambda port: SESSIONS[io]((_HOST, port), client, MESSAGE, message, Attempt())
     )
 
 

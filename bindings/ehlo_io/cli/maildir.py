@@ -55,7 +55,7 @@ def added_header(session: ehlo.Session, envelope: ehlo.Envelope, hostname: str) 
         f"Return-Path: <{sender}>",
         # [RFC5321-4.4b]
         f"Received: from {name} ({literal})",
-        f"\tby {hostname} with {_protocol(session)}{_more_clauses(session, envelope)};",
+        f"\tby {hostname} with {_protocol(session, envelope)}{_more_clauses(session, envelope)};",
         f"\t{email.utils.format_datetime(email.utils.localtime())}",
     ]
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
@@ -72,12 +72,14 @@ def _more_clauses(session: ehlo.Session, envelope: ehlo.Envelope) -> str:
     return "".join(f"\r\n\t{clause}" for clause in clauses)
 
 
-def _protocol(session: ehlo.Session) -> str:
+def _protocol(session: ehlo.Session, envelope: ehlo.Envelope) -> str:
     if not session.extended:
         return "SMTP"
     # [RFC4505-2c] of an anonymous client nobody was authenticated.
     known = session.identity is not None and not session.identity.anonymous
-    return f"ESMTP{'S' if session.tls else ''}{'A' if known else ''}"
+    # [RFC6531-3.7.3a]
+    name = "ESMTP" if envelope.parameters.get(ehlo.SmtpUtf8) is None else "UTF8SMTP"
+    return f"{name}{'S' if session.tls else ''}{'A' if known else ''}"
 
 
 def _literal(peer: str | None) -> str:

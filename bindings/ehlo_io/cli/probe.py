@@ -66,6 +66,10 @@ def mechanisms_of(capabilities: ehlo.Capabilities | None) -> tuple[str, ...]:
 @click.pass_context
 def probe(context: click.Context, url: ServerUrl, ca: Path | None, as_json: bool) -> None:
     """Show what the server at URL offers before and inside TLS, and which rows of [MS-OXSMTP] it meets."""
+    if url.path is not None:
+        raise click.UsageError("a UNIX socket has no name that a certificate could prove: give a host")
+    if url.lmtp:
+        raise click.UsageError("the rows are about SMTP, and the URL is of LMTP")
     findings = Findings(implicit=url.tls is ehlo.TlsMode.IMPLICIT)
     status, error = Exit.OK, None
     try:
@@ -272,10 +276,19 @@ def as_lines(url: ServerUrl, findings: Findings) -> list[str]:
     if findings.to_mail is not None:
         lines.append(f"MAIL       without authentication: {findings.to_mail}")
     lines.append(f"Mechanism  for a password: {mechanism_for_password(findings) or 'none'}")
+    if meanings := _meanings(findings):
+        lines.append("Extensions")
+        lines += [f"  {keyword:<21}{rfc:<12}{summary}" for keyword, (rfc, summary) in meanings.items()]
     lines.append("Profile")
     for row in ROWS:
         lines.append(f"  {_WORDS[row.met(findings)]:<4}{row.source:<25}{row.demand}")
     return lines
+
+
+def _meanings(findings: Findings) -> dict[str, tuple[str, str]]:
+    """What each extension that was offered, in clear or inside TLS, means for a message."""
+    offered = {*(findings.before or ()), *(findings.after or ())}
+    return {x.keyword: (x.rfc, x.summary) for x in ehlo.EVERY if x.keyword in offered}
 
 
 def _offer_lines(where: str, offered: ehlo.Capabilities | None) -> list[str]:
@@ -297,6 +310,10 @@ def as_object(url: ServerUrl, findings: Findings, error: str | None) -> dict[str
         "inside_tls": _offer_object(findings.after),
         "mail_without_authentication": _text(findings.to_mail),
         "mechanism_for_password": mechanism_for_password(findings),
+        "extensions": {
+            keyword: {"rfc": rfc, "summary": summary}
+            for keyword, (rfc, summary) in _meanings(findings).items()
+        },
         "rows": [{"source": row.source, "demand": row.demand, "met": row.met(findings)} for row in ROWS],
     }
 

@@ -11,11 +11,11 @@ import queue
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 import click
@@ -24,8 +24,10 @@ import ehlo
 import ehlo.extensions
 import ehlo_io.asyncio
 import ehlo_io.blocking
+from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
+from ehlo_io.cli.announcer import Announcer, Storage
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
@@ -33,10 +35,12 @@ from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.relay_options import RelayArguments, relay_options
 from ehlo_io.cli.urls import is_host
 
+T = TypeVar("T")
 PRESETS: Final = MappingProxyType(
     {"oxsmtp-2008": ehlo.OXSMTP_2008, "exchange": ehlo.EXCHANGE, "open-test": ehlo.OPEN_TEST}
 )
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
+_HERE: Final = ("127.0.0.0/8", "::1", flows.UNIX_PEER)
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +49,8 @@ class Arguments:
 
     host: str
     port: int
+    unix: Path | None
+    unix_mode: int
     hostname: str | None
     maildir: Path | None
     tls_cert: Path | None
@@ -52,12 +58,16 @@ class Arguments:
     self_signed: bool
     write_ca: Path | None
     implicit_tls: bool
+    proxy_protocol: bool
+    proxy_from: tuple[str, ...]
     user: tuple[str, ...] = attrs.field(repr=False)
     users_file: Path | None
     mechanisms: tuple[str, ...]
     client_ca: Path | None
     keytab: Path | None
     allow_ntlmv1: bool
+    require_channel_binding: bool
+    lmtp: bool
     no_require_auth: bool
     allow_cleartext_auth: bool
     max_size: int | None
@@ -66,11 +76,22 @@ class Arguments:
     transcript: bool
 
 
+def _octal(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    try:
+        return int(value, 8)
+    except ValueError:
+        raise click.BadParameter(f"{value} is not an octal number", context, parameter) from None
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=5870, show_default=True, help="0: any free one."
 )
+@click.option(
+    "--unix", type=click.Path(path_type=Path), metavar="PATH", help="Listen on a UNIX socket instead."
+)
+@click.option("--unix-mode", callback=_octal, default="600", show_default=True, help="Its permissions.")
 @click.option("--hostname", help="What the server calls itself.  [default: the host's name]")
 @click.option("--maildir", type=click.Path(file_okay=False, path_type=Path), help="Where messages go.")
 @click.option("--tls-cert", type=File(), help="The certificate and its chain, PEM.")
@@ -78,6 +99,13 @@ class Arguments:
 @click.option("--self-signed", is_flag=True, help="A fresh certificate for this machine.")
 @click.option("--write-ca", type=click.Path(dir_okay=False, path_type=Path), help="Who vouches for it.")
 @click.option("--implicit-tls", is_flag=True, help="TLS from the first octet, without STARTTLS.")
+@click.option("--proxy-protocol", is_flag=True, help="Each connection begins with a PROXY header (HAProxy).")
+@click.option(
+    "--proxy-from",
+    multiple=True,
+    metavar="NETWORK",
+    help="Where else proxies are than on this machine.  [repeatable]",
+)
 @click.option("--user", multiple=True, metavar="NAME:PASSWORD", help="An account.  [repeatable]")
 @click.option("--users-file", type=File(), metavar="FILE", help="Accounts: lines that `ehlo passwd` makes.")
 @click.option(
@@ -85,7 +113,9 @@ class Arguments:
 )
 @click.option("--client-ca", type=File(), metavar="FILE", help="Whose client certificates count (EXTERNAL).")
 @click.option("--keytab", type=File(), metavar="FILE", help="The key for Kerberos tickets (GSSAPI).")
+@click.option("--require-channel-binding", is_flag=True, help="Refuse NTLM that does not bind to its TLS.")
 @click.option("--allow-ntlmv1", is_flag=True, help="Take what old NTLM clients send, and others can break.")
+@click.option("--lmtp", is_flag=True, help="Speak LMTP: LHLO, and a reply for each recipient.")
 @click.option("--no-require-auth", is_flag=True, help="Take mail from anybody.")
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
 @click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
@@ -106,6 +136,9 @@ def serve(**given: Any) -> None:
 
 
 def _serve(arguments: Arguments, relay: RelayArguments) -> None:
+    if arguments.lmtp and arguments.port == 25:
+        # [RFC2033-5c]
+        raise Failure("--lmtp has no place on port 25, which is for SMTP")
     if not is_host(arguments.host):
         raise Failure(f"--host {arguments.host} is no address")
     hostname = arguments.hostname or socket.gethostname()
@@ -121,13 +154,17 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME, *relay.extensions),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
+        require_channel_binding=arguments.require_channel_binding,
+        lmtp=arguments.lmtp,
     )
     _add_tls(options, arguments)
+    _add_proxies(options, arguments)
     if arguments.max_size is not None:
         options["limits"] = ehlo.Limits(message_size=arguments.max_size or None)
     if arguments.transcript:
         options["trace"] = trace_to_stderr
-    if not policy.require_auth and not _is_loopback(arguments.host):
+    place = Place(arguments.host, arguments.port, arguments.unix, arguments.unix_mode)
+    if not policy.require_auth and place.public:
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
     run = RUNNERS[arguments.io]
     gateway = relay.gateway(
@@ -138,12 +175,11 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
     storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
     handler = handler_of(storage, users, arguments.keytab)
     try:
-        run(handler, arguments.host, arguments.port, options)
+        run(handler, place, options)
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:
-        where = address_text(arguments.host, arguments.port)
-        raise Failure(f"no server on {where}: {reason(error)}") from None
+        raise Failure(f"no server on {place}: {reason(error)}") from None
 
 
 # ---- arguments to values ----
@@ -204,6 +240,13 @@ def _add_tls(options: ServeOptions, arguments: Arguments) -> None:
         raise Failure("--implicit-tls needs --tls-cert or --self-signed")
 
 
+def _add_proxies(options: ServeOptions, arguments: Arguments) -> None:
+    if arguments.proxy_protocol:
+        options["proxied_from"] = (*_HERE, *arguments.proxy_from)
+    elif arguments.proxy_from:
+        raise Failure("--proxy-from needs --proxy-protocol")
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -216,44 +259,6 @@ def address_text(host: str, port: int) -> str:
 
 
 # ---- the handler ----
-
-
-class Storage(Protocol):
-    """The hooks that take a message; on asyncio they may be async."""
-
-    @property
-    def in_thread(self) -> Collection[str]: ...
-
-    def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> ehlo.Reply | None: ...
-
-    def on_body(self, session: ehlo.Session, data: bytes) -> Awaitable[None] | None: ...
-
-    def on_message(
-        self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes
-    ) -> Awaitable[ehlo.Reply | None] | ehlo.Reply | None: ...
-
-    def on_reset(self, session: ehlo.Session) -> None: ...
-
-
-class Announcer:
-    """Keeps nothing of a message but the line that it prints about it."""
-
-    in_thread = frozenset({"on_message"})
-
-    def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> ehlo.Reply | None:
-        session.state = 0
-        return None
-
-    def on_body(self, session: ehlo.Session, data: bytes) -> None:
-        session.state += len(data)
-
-    def on_message(self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes) -> ehlo.Reply | None:
-        goals = ", ".join(f"<{recipient.path}>" for recipient in envelope.recipients)
-        click.echo(f"from <{envelope.reverse_path or ''}> to {goals}: {session.state} octets")
-        return None
-
-    def on_reset(self, session: ehlo.Session) -> None:
-        session.state = 0
 
 
 def _storage(maildir: Path | None, hostname: str) -> Storage:
@@ -304,14 +309,46 @@ def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) 
 # ---- running until a signal ----
 
 
-def _announce(address: tuple[str, int]) -> None:
-    say(f"listening on {address_text(*address)}")
+@attrs.frozen
+class Place:
+    """What to listen on: host and port, or a UNIX socket."""
+
+    host: str
+    port: int
+    path: Path | None
+    mode: int
+
+    @property
+    def public(self) -> bool:
+        return self.path is None and not _is_loopback(self.host)
+
+    def __str__(self) -> str:
+        return address_text(self.host, self.port) if self.path is None else str(self.path)
+
+    def server(
+        self, tcp: Callable[..., T], unix: Callable[..., T], handler: object, options: ServeOptions
+    ) -> T:
+        """`serve` or `serve_unix` of a binding, called."""
+        if self.path is None:
+            return tcp(handler, self.host, self.port, **options)
+        return unix(handler, self.path, mode=self.mode, **options)
+
+
+class _Running(Protocol):
+    @property
+    def path(self) -> str | None: ...
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+
+def _announce(server: _Running) -> None:
+    say(f"listening on {server.path or address_text(*server.address)}")
 
 
 def _run_asyncio(
     handler: object,
-    host: str,
-    port: int,
+    place: Place,
     options: ServeOptions,
     beside: contextlib.AbstractAsyncContextManager[object] | None = None,
 ) -> None:
@@ -322,36 +359,36 @@ def _run_asyncio(
             loop.add_signal_handler(number, stopped.set)
         async with (
             beside or contextlib.nullcontext(),
-            ehlo_io.asyncio.serve(handler, host, port, **options) as server,
+            place.server(ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options) as server,
         ):
-            _announce(server.address)
+            _announce(server)
             await stopped.wait()
 
     asyncio.run(run())
 
 
-def _run_trio(handler: object, host: str, port: int, options: ServeOptions) -> None:
+def _run_trio(handler: object, place: Place, options: ServeOptions) -> None:
     import trio  # noqa: PLC0415 (only when asked for)
 
     import ehlo_io.trio  # noqa: PLC0415
 
     async def run() -> None:
         with trio.open_signal_receiver(*_STOP) as signals:
-            async with ehlo_io.trio.serve(handler, host, port, **options) as server:
-                _announce(server.address)
+            async with place.server(ehlo_io.trio.serve, ehlo_io.trio.serve_unix, handler, options) as server:
+                _announce(server)
                 await anext(aiter(signals))
 
     trio.run(run)
 
 
-def _run_blocking(handler: object, host: str, port: int, options: ServeOptions) -> None:
+def _run_blocking(handler: object, place: Place, options: ServeOptions) -> None:
     # An Event could be asked to wake its waiter while the waiter holds its lock; `put` may be
     # called at any moment.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     before = {number: signal.signal(number, lambda number, _: signals.put(number)) for number in _STOP}
     try:
-        with ehlo_io.blocking.serve(handler, host, port, **options) as server:
-            _announce(server.address)
+        with place.server(ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix, handler, options) as server:
+            _announce(server)
             signals.get()
     finally:
         for number, previous in before.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -24,24 +24,32 @@ class Attempt:
     """It was open and ready for the message."""
 
 
+T = TypeVar("T")
+Where: TypeAlias = tuple[str, int] | str
+"""Host and port, or the path of a UNIX socket."""
 OneMessage: TypeAlias = Callable[
-    [str, int, ConnectOptions, Message, SubmitOptions, Attempt], ehlo.SubmissionResult
+    [Where, ConnectOptions, Message, SubmitOptions, Attempt], ehlo.SubmissionResult
 ]
 
 
+def _at(where: Where, tcp: Callable[..., T], unix: Callable[..., T], options: ConnectOptions) -> T:
+    """`connect` or `connect_unix` of a binding, called."""
+    return unix(where, **options) if isinstance(where, str) else tcp(*where, **options)
+
+
 def _with_blocking(
-    host: str, port: int, connect: ConnectOptions, message: Message, submit: SubmitOptions, attempt: Attempt
+    where: Where, connect: ConnectOptions, message: Message, submit: SubmitOptions, attempt: Attempt
 ) -> ehlo.SubmissionResult:
-    with ehlo_io.blocking.connect(host, port, **connect) as client:
+    with _at(where, ehlo_io.blocking.connect, ehlo_io.blocking.connect_unix, connect) as client:
         attempt.connected = True
         return client.submit(message, **submit)
 
 
 def _with_asyncio(
-    host: str, port: int, connect: ConnectOptions, message: Message, submit: SubmitOptions, attempt: Attempt
+    where: Where, connect: ConnectOptions, message: Message, submit: SubmitOptions, attempt: Attempt
 ) -> ehlo.SubmissionResult:
     async def run() -> ehlo.SubmissionResult:
-        async with ehlo_io.asyncio.connect(host, port, **connect) as client:
+        async with _at(where, ehlo_io.asyncio.connect, ehlo_io.asyncio.connect_unix, connect) as client:
             attempt.connected = True
             return await client.submit(message, **submit)
 
@@ -49,14 +57,14 @@ def _with_asyncio(
 
 
 def _with_trio(
-    host: str, port: int, connect: ConnectOptions, message: Message, submit: SubmitOptions, attempt: Attempt
+    where: Where, connect: ConnectOptions, message: Message, submit: SubmitOptions, attempt: Attempt
 ) -> ehlo.SubmissionResult:
     import trio  # noqa: PLC0415 (only when asked for)
 
     import ehlo_io.trio  # noqa: PLC0415
 
     async def run() -> ehlo.SubmissionResult:
-        async with ehlo_io.trio.connect(host, port, **connect) as client:
+        async with _at(where, ehlo_io.trio.connect, ehlo_io.trio.connect_unix, connect) as client:
             attempt.connected = True
             return await client.submit(message, **submit)
 

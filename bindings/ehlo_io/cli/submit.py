@@ -51,6 +51,7 @@ class Arguments:
     no_pipelining: bool
     no_chunking: bool
     binary: bool
+    convert: bool
     io: str
     transcript: bool
     json: bool
@@ -58,7 +59,11 @@ class Arguments:
 
 @click.command()
 @click.option(
-    "--server", callback=server_url, required=True, metavar="URL", help="SCHEME://[USER@]HOST[:PORT]"
+    "--server",
+    callback=server_url,
+    required=True,
+    metavar="URL",
+    help="SCHEME://[USER@]HOST[:PORT] or smtp:///PATH",
 )
 @click.option("--from", "sender", required=True, metavar="ADDRESS", help="The sender; <> for none.")
 @click.option("--to", required=True, multiple=True, metavar="ADDRESS[,...]", help="[repeatable]")
@@ -80,6 +85,7 @@ class Arguments:
 @click.option("--envid", metavar="ID", help="The name of the message in reports.")
 @click.option("--no-pipelining", is_flag=True, help="Wait for each reply.")
 @click.option("--no-chunking", is_flag=True, help="Send by DATA, whatever the server offers.")
+@click.option("--convert", is_flag=True, help="Encode what the server does not take as it is.")
 @click.option("--binary", is_flag=True, help="The message is no text: send its octets as they are.")
 @io_option
 @transcript_option
@@ -121,12 +127,13 @@ def _submit(arguments: Arguments) -> int:
         ret=arguments.ret,
         envid=arguments.envid,
         binary=arguments.binary,
+        convert=arguments.convert,
     )
     options = _connect_options(arguments)
     try:
         with _message(arguments) as message:
             session = SESSIONS[arguments.io]
-            report.result = session(url.host, url.port, options, message, submit_options, attempt)
+            report.result = session(url.where, options, message, submit_options, attempt)
             report.status = status_of_result(report.result)
     except ehlo.Error as error:
         report.status = status_of(error, connected=attempt.connected)
@@ -174,6 +181,8 @@ def _connect_options(arguments: Arguments) -> ConnectOptions:
     tls = ehlo.TlsMode(arguments.tls) if arguments.tls else url.tls
     if arguments.client_key is not None and arguments.client_cert is None:
         raise click.UsageError("--client-key needs --client-cert")
+    if url.path is not None and tls is not ehlo.TlsMode.NONE:
+        raise click.UsageError("a UNIX socket has no name that a certificate could prove: no --tls")
     options = ConnectOptions(
         tls=tls,
         context=trust(arguments.ca, arguments.client_cert, arguments.client_key),
@@ -183,6 +192,7 @@ def _connect_options(arguments: Arguments) -> ConnectOptions:
         allow_ntlmv1=arguments.allow_ntlmv1,
         pipelining=not arguments.no_pipelining,
         chunking=not arguments.no_chunking,
+        lmtp=url.lmtp,
     )
     if arguments.transcript:
         options["trace"] = trace_to_stderr

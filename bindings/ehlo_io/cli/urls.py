@@ -1,4 +1,4 @@
-"""Where a server is: `submission://USER@HOST:PORT` and its kin."""
+"""Where a server is: `submission://USER@HOST:PORT` and its kin, or `smtp:///PATH` for a UNIX socket."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 import ehlo
 from ehlo import flows
+from ehlo_io.cli.sessions import Where
 
 
 @attrs.frozen
@@ -18,6 +19,7 @@ class Scheme:
     port: int
     tls: ehlo.TlsMode | None
     """None: as the port has it."""
+    lmtp: bool = False
 
 
 # RFC 8314 section 7.3: submissions is the service on 465; smtps is its name of old.
@@ -27,6 +29,7 @@ SCHEMES: Final = MappingProxyType(
         "submissions": Scheme(flows.SUBMISSIONS_PORT, ehlo.TlsMode.IMPLICIT),
         "smtps": Scheme(flows.SUBMISSIONS_PORT, ehlo.TlsMode.IMPLICIT),
         "smtp": Scheme(25, None),
+        "lmtp": Scheme(24, None, lmtp=True),
     }
 )
 
@@ -38,8 +41,17 @@ class ServerUrl:
     tls: ehlo.TlsMode
     """What the scheme asks for."""
     username: str | None
+    path: str | None = None
+    """That of a UNIX socket, in place of host and port."""
+    lmtp: bool = False
+
+    @property
+    def where(self) -> Where:
+        return (self.host, self.port) if self.path is None else self.path
 
     def __str__(self) -> str:
+        if self.path is not None:
+            return self.path
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod
@@ -53,13 +65,32 @@ class ServerUrl:
         scheme = SCHEMES.get(parts.scheme)
         if scheme is None or not text.lower().startswith(f"{parts.scheme}://"):
             raise ValueError(f"a server is SCHEME://[USER@]HOST[:PORT]; schemes: {', '.join(SCHEMES)}")
+        username = _username(parts)
+        path = _socket_path(parts, scheme)
+        if path is not None:
+            return cls("", 0, ehlo.TlsMode.NONE, username, path, scheme.lmtp)
         host = _host(parts)
         if port is None:
             port = scheme.port
         elif not port:
             raise ValueError("port 0 is no port of a server")
+        elif scheme.lmtp and port == 25:
+            # [RFC2033-5c]
+            raise ValueError("port 25 is for SMTP, and LMTP has no place there")
         tls = scheme.tls or flows.tls_mode(None, port)
-        return cls(host, port, tls, _username(parts))
+        return cls(host, port, tls, username, None, scheme.lmtp)
+
+
+def _socket_path(parts: SplitResult, scheme: Scheme) -> str | None:
+    """Where the URL has a path in place of a host: `smtp:///run/mail`, `smtp://user@/run/mail`."""
+    if parts.netloc.rpartition("@")[2] or parts.path in ("", "/"):
+        return None
+    if scheme.tls is ehlo.TlsMode.IMPLICIT:
+        raise ValueError("TLS needs the name of a host, and a UNIX socket has none")
+    path = unquote(parts.path)
+    if parts.query or parts.fragment or not path.isprintable():
+        raise ValueError("the path of a UNIX socket is nothing but a path")
+    return path
 
 
 def _host(parts: SplitResult) -> str:

@@ -16,7 +16,8 @@ import attrs
 from ehlo._errors import Error
 from ehlo._events import Envelope
 from ehlo._value import Value
-from ehlo.extensions import EnvId, Ret
+from ehlo.extensions import EnvId, HoldFor, HoldUntil, Parameters, Ret
+from ehlo.extensions._time import render_time
 from ehlo.wire.address import AddressError, Mailbox, check_domain
 from ehlo.wire.codes import EnhancedCode
 from ehlo.wire.reply import Reply
@@ -154,6 +155,7 @@ class Report(Value):
             envelope_id=None if envid is None else envid.value,
             received_from=received_from,
             arrival=arrival,
+            extensions=_held(envelope.parameters),
         )
 
     @property
@@ -180,6 +182,16 @@ class Report(Value):
         header = header_of(content)
         fits = len(header) <= max_size
         return attrs.evolve(self, returned=Returned(Ret.HDRS, header) if fits else None)
+
+
+def _held(parameters: Parameters) -> Extensions:
+    """[RFC4865-5.1b] what was asked for of a message that is released later."""
+    hold, until = parameters.get(HoldFor), parameters.get(HoldUntil)
+    if hold is not None:
+        return (("Future-Release-Request", f"for;{hold.seconds}"),)
+    if until is not None:
+        return (("Future-Release-Request", f"until;{render_time(until.time)}"),)
+    return ()
 
 
 def with_crlf(octets: bytes) -> bytes:

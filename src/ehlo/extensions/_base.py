@@ -45,6 +45,13 @@ class Param(Value, Generic[T]):
     vital: Callable[[T], bool] = _never
     """Whether the message may not be sent without this value, where the server does not offer the
     extension; others are left out then."""
+    fits: Callable[[T, SendFacts], bool] | None = None
+    """Whether a client hands the value on to this server; else it is left out. Raises ValueError when the
+    message may not be sent there with it."""
+    unproved: Callable[[T], T] | None = None
+    """What a server makes of the value while nobody has proved who they are."""
+    fault: str = "5.5.4"
+    """The enhanced code of the 501 to a wrong or a repeated value."""
 
 
 @attrs.frozen(repr=False, eq=False, kw_only=True)
@@ -56,6 +63,18 @@ class OfferFacts(Value):
     message_size: int | None = None
     mechanisms: tuple[str, ...] = ()
     """Those that may be used now, on this channel."""
+
+
+@attrs.frozen(repr=False, eq=False, kw_only=True)
+class SendFacts(Value):
+    """What it depends on whether a client may send a parameter."""
+
+    offer: Any
+    """The extension's typed reading of what the server offers."""
+    protected: bool
+    """Inside TLS, with a certificate that was verified."""
+    null_sender: bool
+    """The message is a report, or another answer of a machine."""
 
 
 def _always(_: OfferFacts) -> tuple[str, ...] | None:
@@ -144,11 +163,11 @@ def parse_parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters:
         if spec is None:
             raise UnsupportedParameter
         if keyword in values:
-            raise ParameterError("a parameter is repeated")
+            raise ParameterError("a parameter is repeated", spec.fault)
         try:
             values[keyword] = spec.parse(value)
         except ValueError:
-            raise ParameterError("a parameter has a wrong value") from None
+            raise ParameterError("a parameter has a wrong value", spec.fault) from None
     parameters = Parameters(values.values())
     for keyword in values:
         check = specs[keyword].check
@@ -156,7 +175,7 @@ def parse_parameters(text: str, specs: Mapping[str, Param[Any]]) -> Parameters:
             try:
                 check(parameters)
             except ValueError as error:
-                raise ParameterError(str(error)) from None
+                raise ParameterError(str(error), specs[keyword].fault) from None
     return parameters
 
 
@@ -196,7 +215,7 @@ def render_mailbox(mailbox: Mailbox) -> str:
     return xtext.encode(text)
 
 
-def no_value(keyword: str, made: T) -> Param[T]:
+def no_value(keyword: str, made: T, fits: Callable[[T, SendFacts], bool] | None = None) -> Param[T]:
     """A vital parameter that says all by being there: `made` stands for it."""
 
     def parse(value: str | None) -> T:
@@ -204,4 +223,4 @@ def no_value(keyword: str, made: T) -> Param[T]:
             raise ValueError("the parameter takes no value")
         return made
 
-    return Param(keyword, type(made), parse, lambda _: None, vital=always)
+    return Param(keyword, type(made), parse, lambda _: None, vital=always, fits=fits)

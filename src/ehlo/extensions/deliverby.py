@@ -8,7 +8,7 @@ from enum import Enum
 import attrs
 
 from ehlo._value import Value
-from ehlo.extensions._base import Extension, Param, UnsupportedParameter, need_word
+from ehlo.extensions._base import Extension, Param, SendFacts, UnsupportedParameter, need_word
 
 _BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)\Z")
 _MINIMUM = re.compile(r"[0-9]{1,9}\Z")
@@ -58,6 +58,13 @@ def _returns(value: DeliverBy) -> bool:
     return value.mode is ByMode.RETURN
 
 
+def _is_taken(value: DeliverBy, facts: SendFacts) -> bool:
+    # [RFC2852-4.1.4.1a]
+    if value.mode is ByMode.RETURN and value.seconds < (facts.offer or 0):
+        raise ValueError(f"the server returns no message before {facts.offer} seconds")
+    return True
+
+
 def _parse_offer(words: tuple[str, ...]) -> int | None:
     """The least time that is taken with ByMode.RETURN; None: not said, or nonsense."""
     # [RFC2852-2a] what follows a comma is for extensions of this one.
@@ -84,7 +91,7 @@ def deliver_by(minimum: int | None = None) -> Extension:
         summary="a time by which to deliver, and what to do when it has passed",
         offer=lambda _: () if minimum is None else (str(minimum),),
         parse_offer=_parse_offer,
-        mail=(Param("BY", DeliverBy, parse, _render, vital=_returns),),
+        mail=(Param("BY", DeliverBy, parse, _render, vital=_returns, fits=_is_taken),),
         mail_octets=17,
     )
 

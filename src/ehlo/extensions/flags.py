@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from ehlo._value import Value
-from ehlo.extensions._base import Extension, OfferFacts, no_value
+from ehlo.extensions._base import Extension, OfferFacts, SendFacts, no_value
 
 
 @attrs.frozen(repr=False, eq=False)
@@ -28,9 +28,16 @@ def _offer_require_tls(facts: OfferFacts) -> tuple[str, ...] | None:
     return () if facts.tls_active else None
 
 
+def _is_protected(_: RequireTls, facts: SendFacts) -> bool:
+    if not facts.protected:
+        # [RFC8689-2c]
+        raise ValueError("REQUIRETLS is for TLS with a verified certificate")
+    return True
+
+
 SMTPUTF8_PARAM = no_value("SMTPUTF8", SmtpUtf8())
 """Of MAIL; VRFY and EXPN take the same word [RFC6531-3.1e]."""
-REQUIRETLS_PARAM = no_value("REQUIRETLS", RequireTls())
+REQUIRETLS_PARAM = no_value("REQUIRETLS", RequireTls(), _is_protected)
 
 SMTPUTF8 = Extension(
     keyword="SMTPUTF8",

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from ehlo._value import Value
-from ehlo.extensions._base import Extension, Param, Parameters, always, need_value
+from ehlo.extensions._base import Extension, Param, Parameters, SendFacts, always, need_value
 from ehlo.extensions._time import in_utc, parse_time, render_time
 from ehlo.extensions.deliverby import DeliverBy
 
@@ -85,6 +85,21 @@ def _parse_offer(words: tuple[str, ...]) -> HoldLimits:
     return HoldLimits(int(seconds) if _INTERVAL.match(seconds) else None, _time_or_none(until))
 
 
+def _is_held(value: HoldFor | HoldUntil, facts: SendFacts) -> bool:
+    if facts.null_sender:
+        # [RFC4865-5.1a]
+        raise ValueError("a report is not held")
+    # [RFC4865-4.1a]
+    limits: HoldLimits = facts.offer
+    if isinstance(value, HoldFor):
+        too_long = limits.seconds is not None and value.seconds > limits.seconds
+    else:
+        too_long = limits.until is not None and value.time > limits.until
+    if too_long:
+        raise ValueError("the server does not hold messages so long")
+    return True
+
+
 def future_release(longest: int, latest: datetime) -> Extension:
     """The extension of a server that holds for so many seconds, and until then. Raises ValueError."""
     words = (str(HoldFor(longest).seconds), render_time(latest.replace(microsecond=0)))
@@ -110,8 +125,23 @@ def future_release(longest: int, latest: datetime) -> Extension:
         parse_offer=_parse_offer,
         mail=(
             # Without it the message would be released at once.
-            Param("HOLDFOR", HoldFor, parse_for, lambda value: str(value.seconds), _check_for, always),
-            Param("HOLDUNTIL", HoldUntil, parse_until, lambda value: render_time(value.time), vital=always),
+            Param(
+                "HOLDFOR",
+                HoldFor,
+                parse_for,
+                lambda value: str(value.seconds),
+                _check_for,
+                vital=always,
+                fits=_is_held,
+            ),
+            Param(
+                "HOLDUNTIL",
+                HoldUntil,
+                parse_until,
+                lambda value: render_time(value.time),
+                vital=always,
+                fits=_is_held,
+            ),
         ),
         mail_octets=34,
     )

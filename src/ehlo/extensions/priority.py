@@ -31,10 +31,15 @@ def _in_range(_: object, __: object, value: int) -> None:
 class MtPriority(Value):
     """From -9 to 9; 0 is what messages without it have.
 
-    A server lowers a positive one of a client that has no right to it [RFC6710-4.1b].
+    A server lowers a positive one of a client that has not authenticated [RFC6710-4.1b]; which of the others
+    have a right to it is the application's to know.
     """
 
     value: int = attrs.field(validator=_in_range)
+
+
+def _lower(priority: MtPriority) -> MtPriority:
+    return MtPriority(min(priority.value, 0))
 
 
 def _parse(value: str | None) -> MtPriority:
@@ -59,7 +64,17 @@ def mt_priority(profile: str | None = None) -> Extension:
         summary="the priority of the message for relays, from -9 to 9",
         offer=lambda _: () if profile is None else (str(profile),),
         parse_offer=_parse_offer,
-        mail=(Param("MT-PRIORITY", MtPriority, _parse, lambda value: str(value.value)),),
+        mail=(
+            Param(
+                "MT-PRIORITY",
+                MtPriority,
+                _parse,
+                lambda value: str(value.value),
+                unproved=_lower,
+                # [RFC6710-4.1a]
+                fault="5.5.2",
+            ),
+        ),
         mail_octets=15,
     )
 

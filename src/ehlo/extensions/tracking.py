@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
 import attrs
 
 from ehlo._value import Value
-from ehlo.extensions._base import Extension, Param, Parameters, need_value
+from ehlo.extensions._base import Extension, Param, Parameters, SendFacts, need_value
 from ehlo.extensions.dsn import EnvId
 from ehlo.wire import base64
 
@@ -35,6 +36,16 @@ class Mtrk(Value):
     timeout: int | None = attrs.field(default=None, validator=_in_range)
     """Seconds for which the answer is kept; with 0 the mark is not passed on [RFC3885-3.1c]."""
 
+    @classmethod
+    def of(cls, secret: bytes, timeout: int | None = None) -> Mtrk:
+        """The mark for who knows the secret: 16 to 128 octets, each time new [RFC3885-3.1b].
+
+        Raises ValueError.
+        """
+        if not 16 <= len(secret) <= 128:
+            raise ValueError("the secret of MTRK has 16 to 128 octets")
+        return cls(hashlib.sha1(secret, usedforsecurity=False).digest(), timeout)
+
 
 def _parse(value: str | None) -> Mtrk:
     found = _MTRK.match(need_value(value))
@@ -57,11 +68,16 @@ def _check(parameters: Parameters) -> None:
         raise ValueError("MTRK demands an ENVID of the form local@host")
 
 
+def _has_time_left(value: Mtrk, _: SendFacts) -> bool:
+    # [RFC3885-3.1c]
+    return value.timeout != 0
+
+
 MTRK = Extension(
     keyword="MTRK",
     rfc="RFC 3885",
     summary="the sender may ask later where the message went",
-    mail=(Param("MTRK", Mtrk, _parse, _render, _check),),
+    mail=(Param("MTRK", Mtrk, _parse, _render, _check, fits=_has_time_left),),
     mail_octets=40,
     # [RFC3885-2a]
     needs=("DSN",),

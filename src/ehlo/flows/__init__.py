@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ehlo.flows._close import close
     from ehlo.flows._many import Delivery, submit_many
     from ehlo.flows._open import open_session
+    from ehlo.flows._proxied import UNIX_PEER, TrustedProxies
     from ehlo.flows._serve import serve
     from ehlo.flows._submit import Submission, submit
     from ehlo.flows.actions import (
@@ -48,6 +49,7 @@ __all__ = [
     "HOOKS",
     "SUBMISSIONS_PORT",
     "SUBMISSION_PORT",
+    "UNIX_PEER",
     "Action",
     "AnyNotify",
     "AnyRecipient",
@@ -72,6 +74,7 @@ __all__ = [
     "Submission",
     "SubmissionResult",
     "TlsMode",
+    "TrustedProxies",
     "client_name",
     "close",
     "envelope",
@@ -108,6 +111,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.flows.options": """
             HostFacts Notice Opened SessionOptions TlsMode
+        """,
+        "ehlo.flows._proxied": """
+            UNIX_PEER TrustedProxies
         """,
         "ehlo.flows.results": """
             Outcome SubmissionResult

@@ -47,7 +47,7 @@ def chunked(
         raise (yield from last_words(conn, error)) from error
     if conn.state is State.CLOSED:
         return answers
-    failed = answers.refused or (answers.final if answers.any_accepted else None)
+    failed = answers.refused or answers.verdict
     if failed is not None and not failed.is_success:
         # [RFC3030-2i]
         conn.send(Rset())

@@ -22,7 +22,7 @@ from ehlo.flows._chunks import CHUNK, untaken
 from ehlo.flows._data import ENVELOPE
 from ehlo.flows._drive import expected, guarded, turn
 from ehlo.flows._submit import checked, submit
-from ehlo.flows._terms import Submission, commands
+from ehlo.flows._terms import Submission, adapted, commands
 from ehlo.flows.actions import Flow
 from ehlo.flows.results import SubmissionResult
 
@@ -64,6 +64,8 @@ class _Aloft:
     commands: int
     """How many have no reply yet."""
     answers: Answers = attrs.Factory(Answers)
+    error: LocalProtocolError | None = None
+    """Why its body was not sent."""
 
     @property
     def content(self) -> bytes:
@@ -91,8 +93,9 @@ class _Many:
                 continue
             index, submission = self._todo[0]
             short = len(submission.content or b"") <= CHUNK
-            few = len(submission.envelope.recipients) + 3 <= self._conn.limits.pipeline
-            if not (self._conn.can_pipeline and submission.pipelining and short and few):
+            few = len(submission.envelope.recipients) + 4 <= self._conn.limits.pipeline
+            limited = "LIMITS" in self._conn.capabilities
+            if limited or not (self._conn.can_pipeline and submission.pipelining and short and few):
                 yield from self._land()
                 yield from self._alone(index, submission)
             elif self._conn.can_chunk and submission.chunking:
@@ -138,6 +141,7 @@ class _Many:
         try:
             if not submission.envelope.recipients:
                 raise LocalProtocolError("there are no recipients")
+            submission = adapted(self._conn, submission)
             mail, rcpts, dropped = commands(self._conn, submission)
         except LocalProtocolError as error:
             self._found[index] = error
@@ -159,7 +163,12 @@ class _Many:
         conn.send(one.mail)
         for rcpt in rcpts:
             conn.send(rcpt)
-        conn.send_chunk(one.content, last=True)
+        try:
+            conn.send_chunk(one.content, last=True)
+        except LocalProtocolError as error:
+            # RSET follows, before the next message or at the end.
+            one.error = error
+            one.commands -= 1
 
     def _follow(self, index: int, submission: Submission) -> Flow[None]:
         """The envelope behind the body of the message before."""
@@ -168,7 +177,7 @@ class _Many:
         if prepared is None:
             return
         one, rcpts = prepared
-        self._send_open()
+        self._send_open(followed=True)
         self._aloft.append(one)
         conn.send(one.mail)
         for rcpt in rcpts:
@@ -177,8 +186,8 @@ class _Many:
         yield from self._settle()
         self._open = one
 
-    def _send_open(self) -> None:
-        """Queue what the last envelope still waits for: its body, or its end."""
+    def _send_open(self, *, followed: bool = False) -> None:
+        """Queue what the last envelope still waits for: its body, or its end; another envelope may follow."""
         conn, one = self._conn, self._open
         self._open = None
         if one is not None and one.answers.body_wanted:
@@ -189,7 +198,9 @@ class _Many:
         elif one is not None:
             self._aloft.remove(one)
             self._ended(one)
-        if conn.state in ENVELOPE:
+        if conn.state in ENVELOPE or (followed and conn.in_flight):
+            # Also behind a body: Dovecot 2.3 crashes on MAIL and RCPT that come before it has answered the
+            # end of the data, unless RSET holds them up.
             conn.send(Rset())
 
     def _end_open(self) -> Flow[None]:
@@ -245,6 +256,9 @@ class _Many:
 
     def _ended(self, one: _Aloft) -> None:
         conn, answers = self._conn, one.answers
+        if one.error is not None:
+            self._found[one.index] = one.error
+            return
         verdict = answers.verdict
         if verdict is not None and untaken(one.mail, answers, verdict):
             # It does not take chunks after all: this message and those behind it go another way.

@@ -35,6 +35,8 @@ from ehlo._events import (
     VrfyReceived,
     Wait,
 )
+from ehlo._state import State
+from ehlo.flows._proxied import TrustedProxies, receive_header, source_of
 from ehlo.flows.actions import Ask, Close, Exchange, Flow, Receive, Send, Shutdown, StartTLS
 from ehlo.flows.handler import Hooks, Session
 from ehlo.sasl import (
@@ -47,6 +49,7 @@ from ehlo.sasl import (
     Work,
 )
 from ehlo.server import ServerConnection
+from ehlo.wire.proxy import ProxyError, ProxyHeader
 from ehlo.wire.reply import Reply
 
 _LINGER: Final = 2.0
@@ -54,10 +57,24 @@ _JOINED: Final = 4 * 1024 * 1024
 
 
 def serve(
-    conn: ServerConnection, hooks: Hooks, *, peer: str | None = None, implicit_tls: bool = False
+    conn: ServerConnection,
+    hooks: Hooks,
+    *,
+    peer: str | None = None,
+    implicit_tls: bool = False,
+    proxied_from: TrustedProxies | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Flow[None]:
-    """Serve one connection to its end. Never raises for what the peer or the handler does."""
-    return _Server(conn, hooks, peer).run(implicit_tls=implicit_tls)
+    """Serve one connection to its end. Never raises for what the peer or the handler does.
+
+    `peer` is the transport's address as text. With `proxied_from` the connection must come from one of
+    these and begin with a PROXY header, whose source is the peer from then on; `warn` is told when it
+    does not.
+    """
+    server = _Server(conn, hooks, peer)
+    if proxied_from is None:
+        return server.run(implicit_tls=implicit_tls)
+    return server.run_behind(proxied_from, warn, implicit_tls=implicit_tls)
 
 
 # The events that one hook decides, and what it is told.
@@ -88,6 +105,7 @@ class _Server:
         "_last",
         "_peer",
         "_pieces",
+        "_proxy",
         "_quit",
         "_session",
         "_size",
@@ -97,11 +115,49 @@ class _Server:
         self._conn = conn
         self._hooks = hooks
         self._peer = peer
+        self._proxy: ProxyHeader | None = None
         # Made for the first hook that is called.
         self._session: Session | None = None
         self._last = b""
         self._quit = False
         self._start_body()
+
+    def run_behind(
+        self, trusted: TrustedProxies, warn: Callable[[str], None], *, implicit_tls: bool
+    ) -> Flow[None]:
+        """`run`, once the proxy has said whom it speaks for."""
+        conn = self._conn
+        if self._peer not in trusted:
+            if self._peer is not None:
+                # Without an address it has gone already.
+                warn(f"a connection from {self._peer}, which is none of the trusted proxies, was closed")
+            # In clear it would be noise to a client that begins with TLS.
+            conn.close(None if implicit_tls else replies.NOT_THE_PROXY)
+            received = b""
+        else:
+            received = yield from self._header(warn)
+        if implicit_tls and conn.state is not State.CLOSED:
+            yield from self._handshake(received)
+        elif received:
+            conn.receive_data(received)
+        yield from self.run(implicit_tls=False)
+
+    def _header(self, warn: Callable[[str], None]) -> Flow[bytes]:
+        """What came behind the PROXY header; without one the connection is closed, and not told why."""
+        try:
+            found = yield from receive_header(self._conn.config.limits)
+        except (ProxyError, TimeoutError) as error:
+            why = error if isinstance(error, ProxyError) else "none came in time"
+            warn(f"a connection without a PROXY header was closed: {why} (session with {self._peer})")
+        except (OSError, Shutdown):
+            pass
+        else:
+            if found is not None:
+                self._proxy, received = found
+                self._peer = source_of(self._proxy) or self._peer
+                return received
+        self._conn.close(None)
+        return b""
 
     def run(self, *, implicit_tls: bool) -> Flow[None]:
         conn = self._conn
@@ -143,13 +199,14 @@ class _Server:
         if error.reply_hint is not None:
             self._last = error.reply_hint.render()
 
-    def _handshake(self) -> Flow[None]:
+    def _handshake(self, received: bytes = b"") -> Flow[None]:
         conn = self._conn
         try:
             data = conn.data_to_send()
             if data:
                 yield Send(data, Deadline(Wait.REPLY, conn.config.limits.block_timeout))
-            info = yield StartTLS(None, Deadline(Wait.HANDSHAKE, conn.config.limits.tls_timeout))
+            deadline = Deadline(Wait.HANDSHAKE, conn.config.limits.tls_timeout)
+            info = yield StartTLS(None, deadline, received)
         except (OSError, Shutdown):
             conn.close(None)
         else:
@@ -204,7 +261,7 @@ class _Server:
         if method is None:
             return None
         if self._session is None:
-            self._session = Session(self._conn, self._peer)
+            self._session = Session(self._conn, self._peer, self._proxy)
         return Ask(partial(method, self._session, *arguments), hook in hooks.in_thread, logged=True)
 
     def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:

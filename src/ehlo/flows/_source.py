@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ehlo.flows.actions import Close, Flow, ReadBody
 
-PIECE = 65536
+PIECE = 131072
 """Octets asked of the caller's message at a time."""
 
 

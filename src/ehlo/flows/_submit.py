@@ -17,7 +17,7 @@ from ehlo.flows._chunks import chunked
 from ehlo.flows._data import ENVELOPE, lock_step, pipelined, send_body, whatever_comes
 from ehlo.flows._drive import guarded
 from ehlo.flows._source import Source, Unreadable
-from ehlo.flows._terms import Submission, commands
+from ehlo.flows._terms import Submission, adapted, commands
 from ehlo.flows.actions import Close, Flow
 from ehlo.flows.results import SubmissionResult
 
@@ -29,12 +29,23 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
 
     Raises LocalProtocolError before anything is sent for what the server cannot take;
     SubmissionFailed, with every reply, when no recipient was accepted; ConnectionFailed or
-    RemoteProtocolError, and the connection is closed, as it is after what `ReadBody` raised.
+    RemoteProtocolError, and the connection is closed, as it is after what `ReadBody` raised, and after a
+    LocalProtocolError for what shows only in the middle of a message that comes in pieces;
+    SessionExhausted, and nothing was sent, where another session is needed.
     """
+    if "LIMITS" not in conn.capabilities:
+        return (yield from _transaction(conn, submission))
+    from ehlo.flows._within import within  # noqa: PLC0415 (for those who meet it)
+
+    return checked((yield from within(conn, submission, _transaction)))
+
+
+def _transaction(conn: ClientConnection, submission: Submission) -> Flow[SubmissionResult]:
     if not submission.envelope.recipients:
         raise LocalProtocolError("there are no recipients")
     if not conn.is_ready:
         raise LocalProtocolError("the session is not ready for a message")
+    submission = adapted(conn, submission)
     mail, rcpts, dropped = commands(conn, submission)
     try:
         answers = yield from guarded(conn, _submit(conn, submission, mail, rcpts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
@@ -10,7 +11,18 @@ from ehlo._commands import Mail, Rcpt
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Envelope
 from ehlo.client import ClientConnection
-from ehlo.extensions import BINARY_MIME, NO_PARAMETERS, SIZE, Body, Extension, Parameters, Size, SmtpUtf8
+from ehlo.extensions import (
+    BINARY_MIME,
+    NO_PARAMETERS,
+    SIZE,
+    Body,
+    Extension,
+    Param,
+    Parameters,
+    SendFacts,
+    Size,
+    SmtpUtf8,
+)
 from ehlo.wire.address import AddressError
 from ehlo.wire.text import expected_size, header_of, is_utf8
 
@@ -31,10 +43,31 @@ class Submission:
     """It is no text: each octet arrives as it is, also a CR or LF that stands alone (RFC 3030)."""
     utf8: bool | None = None
     """Whether its header is not ASCII; None: not known. Told of `content`."""
+    convert: bool = False
+    """Encode what the server does not take as it is: octets over 127 without 8BITMIME, and what is no text
+    without BINARYMIME (RFC 6152 section 3). It becomes another message with the same content."""
     pipelining: bool = True
     """Use PIPELINING where it is offered."""
     chunking: bool = True
     """Use CHUNKING where it is offered. Some servers offer it and mishandle it."""
+
+
+def adapted(conn: ClientConnection, submission: Submission) -> Submission:
+    """The message in a form that the server takes, where it may be encoded. Raises LocalProtocolError for
+    one that cannot be, such as a signed one."""
+    content = submission.content
+    if not submission.convert or content is None:
+        return submission
+    if submission.binary and not _takes_binary(conn, submission):
+        from ehlo.policy import to_eight_bit  # noqa: PLC0415 (for those who need it)
+
+        content = to_eight_bit(content)
+        submission = attrs.evolve(submission, content=content, binary=False, size=None, eight_bit=None)
+    if not submission.binary and Body not in conn.writable.mail and not content.isascii():
+        from ehlo.policy import to_seven_bit  # noqa: PLC0415
+
+        submission = attrs.evolve(submission, content=to_seven_bit(content), size=None, eight_bit=None)
+    return submission
 
 
 def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
@@ -47,11 +80,11 @@ def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list
         sender = envelope.reverse_path
         if sender is not None and not utf8:
             sender = sender.with_a_labels()
-        mail = Mail(sender, _offered(conn, values, "mail", dropped))
+        mail = Mail(sender, _offered(conn, values, "mail", dropped, null_sender=sender is None))
         rcpts = [
             Rcpt(
                 recipient.path if utf8 else recipient.path.with_a_labels(),
-                _offered(conn, recipient.parameters, "rcpt", dropped),
+                _offered(conn, recipient.parameters, "rcpt", dropped, null_sender=sender is None),
             )
             for recipient in envelope.recipients
         ]
@@ -106,8 +139,12 @@ def _needs_utf8(submission: Submission, offered: bool, eight_bit: bool) -> bool:
     return header or (offered and not all(path is None or path.is_ascii for path in paths))
 
 
+def _takes_binary(conn: ClientConnection, submission: Submission) -> bool:
+    return submission.chunking and conn.can_chunk and conn.capabilities.supports(BINARY_MIME)
+
+
 def _binary(conn: ClientConnection, submission: Submission) -> Body:
-    if not submission.chunking or not conn.can_chunk or not conn.capabilities.supports(BINARY_MIME):
+    if not _takes_binary(conn, submission):
         # [RFC3030-3b]
         raise LocalProtocolError("the message is no text and the server lacks BINARYMIME and CHUNKING")
     return Body.BINARY_MIME
@@ -120,7 +157,12 @@ def _check_size(conn: ClientConnection, size: int) -> None:
 
 
 def _offered(
-    conn: ClientConnection, values: list[object] | Parameters, command: str, dropped: dict[str, None]
+    conn: ClientConnection,
+    values: list[object] | Parameters,
+    command: str,
+    dropped: dict[str, None],
+    *,
+    null_sender: bool,
 ) -> Parameters:
     """The values whose extension the server offers; the keywords of the others go to `dropped`."""
     if values is NO_PARAMETERS or not values:
@@ -128,11 +170,28 @@ def _offered(
     offered = conn.writable.mail if command == "mail" else conn.writable.rcpt
     keep = []
     for value in values:
-        if type(value) in offered:
+        param = offered.get(type(value))
+        if param is None:
+            dropped[_keyword(conn.known_extensions, value, command)] = None
+        elif param.fits is None or _fits(conn, param, value, null_sender=null_sender):
             keep.append(value)
         else:
-            dropped[_keyword(conn.known_extensions, value, command)] = None
+            dropped[param.keyword] = None
     return Parameters(keep)
+
+
+def _fits(conn: ClientConnection, param: Param[Any], value: object, *, null_sender: bool) -> bool:
+    assert param.fits is not None, "only then it is asked"
+    (extension,) = (x for x in conn.extensions if param in x.mail or param in x.rcpt)
+    facts = SendFacts(
+        offer=conn.capabilities.offer(extension),
+        protected=conn.tls is not None and conn.tls.verified,
+        null_sender=null_sender,
+    )
+    try:
+        return param.fits(value, facts)
+    except ValueError as error:
+        raise LocalProtocolError(str(error)) from None
 
 
 def _keyword(extensions: Sequence[Extension], value: object, command: str) -> str:

@@ -69,7 +69,7 @@ class Poll(Value):
 
 @attrs.frozen(repr=False, eq=False)
 class StartTLS(Value):
-    """Do the TLS handshake on the octets that come next. Result: a `TLSInfo`.
+    """Do the TLS handshake on `received` and the octets that come next. Result: a `TLSInfo`.
 
     Octets received before this action and not yet handed out belong to the handshake.
     """
@@ -77,6 +77,8 @@ class StartTLS(Value):
     server_hostname: str | None
     """The name to verify; None in the server role."""
     deadline: Deadline | None = None
+    received: bytes = attrs.field(default=b"", repr=lambda data: f"<{len(data)} octets>")
+    """Handed out already, behind what came before TLS: the first octets of the handshake."""
 
 
 @attrs.frozen(repr=False, eq=False)

@@ -37,6 +37,7 @@ import attrs
 from ehlo._events import TLSInfo
 from ehlo.sasl import Identity, SecretKind, ServerMechanisms
 from ehlo.server import ServerConnection
+from ehlo.wire.proxy import ProxyHeader
 
 HOOKS: Final = (
     "on_connect",
@@ -134,12 +135,14 @@ def mechanisms_of(
 class Session:
     """What a handler may know of the connection it serves; `state` is its own to use."""
 
-    __slots__ = ("_conn", "peer", "state")
+    __slots__ = ("_conn", "peer", "proxy", "state")
 
-    def __init__(self, conn: ServerConnection, peer: str | None) -> None:
+    def __init__(self, conn: ServerConnection, peer: str | None, proxy: ProxyHeader | None = None) -> None:
         self._conn = conn
         self.peer: Final = peer
-        """The peer's address as text, or None where the transport has none."""
+        """The client's address as text, "unix" on a UNIX socket, or None where the transport has none."""
+        self.proxy: Final = proxy
+        """What the proxy said whom it speaks for; None without one."""
         self.state: Any = None
 
     @property

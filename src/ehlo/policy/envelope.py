@@ -19,6 +19,8 @@ class BareNewlines(Enum):
 
     REFUSE = "refuse"
     """Read to its true end, then 554 5.6.0 [SEC-SMUG-in-b]."""
+    CLOSE = "close"
+    """The same, with 421 and the end of the session: also for one in a command [SEC-SMUG-in-d]."""
     KEEP = "keep"
     """Taken with its octets unchanged [SEC-SMUG-in-c]; never hand such a message on as it is."""
 
@@ -103,6 +105,8 @@ def check_data(
         return None
     if bare_newline and policy.bare_newlines is BareNewlines.REFUSE:
         return Reply(554, "Bare newline not allowed", "5.6.0")
+    if bare_newline and policy.bare_newlines is BareNewlines.CLOSE:
+        return replies.BARE_NEWLINE
     if eight_bit and policy.require_8bitmime and declared is not Body.EIGHT_BIT_MIME:
         return Reply(554, "8-bit data without BODY=8BITMIME", "5.6.1")
     return None

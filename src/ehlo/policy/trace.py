@@ -78,6 +78,8 @@ class MessageFacts(Value):
     utf8: bool = False
     """MAIL said SMTPUTF8."""
     lmtp: bool = False
+    priority: int | None = None
+    """What MT-PRIORITY said, or what was made of it [RFC6710-4.1e]."""
     recipients: tuple[ForwardPath, ...] = ()
     """Those of the envelope: one alone is named in Received, of several none is [RFC5321-4.4c]."""
 
@@ -129,6 +131,8 @@ def received(facts: MessageFacts) -> bytes:
     # [RFC8314-4b] the registered clauses come last.
     if facts.tls is not None and (suite := cipher_suite(facts.tls.cipher)) is not None:
         lines.append(f"tls {suite}")
+    if facts.priority is not None:
+        lines.append(f"priority {facts.priority}")
     lines[-1] += ";"
     lines.append(date_time(facts.timestamp, facts.utc_offset))
     return "\r\n\t".join(lines).encode("utf-8") + b"\r\n"

@@ -31,8 +31,8 @@ class Link(Protocol):
         """What has come already, None for nothing."""
         ...
 
-    def start_tls(self) -> TLSInfo | None:
-        """None while the other side is not ready for a handshake."""
+    def start_tls(self, received: bytes) -> TLSInfo | None:
+        """`received` came already. None while the other side is not ready for a handshake."""
         ...
 
     def close(self) -> None: ...
@@ -113,8 +113,8 @@ class _Runner(Generic[T]):
                 return received is None, received
             case Poll():
                 return False, self._link.poll()
-            case StartTLS():
-                info = self._link.start_tls()
+            case StartTLS(received=received):
+                info = self._link.start_tls(received)
                 return info is None, info
             case Ask(question):
                 return False, question()
@@ -187,11 +187,11 @@ class _End:
     def poll(self) -> bytes | None:
         return self.receive(len(self.inbox)) if self.inbox else None
 
-    def start_tls(self) -> TLSInfo | None:
+    def start_tls(self, received: bytes) -> TLSInfo | None:
         if self.shaken:
             self.shaken = self.waiting = False
             return self.tls
-        if self.inbox or self.other.closed:
+        if received or self.inbox or self.other.closed:
             raise ConnectionError("plaintext or nothing where the handshake belongs")
         self.waiting = True
         if not self.other.waiting:

@@ -125,7 +125,9 @@ class _Scripted:
             raise error
         return None
 
-    def start_tls(self) -> TLSInfo | None:
+    def start_tls(self, received: bytes) -> TLSInfo | None:
+        if received:
+            raise ConnectionError("plaintext where the script has its handshake")
         self._advance()
         step = self._steps.popleft() if self._steps else None
         if step is None or step.text not in ("<TLS>", "<no TLS>"):

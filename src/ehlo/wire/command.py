@@ -42,7 +42,12 @@ def render(*words: str) -> bytes:
 
 
 class ParameterError(ValueError):
-    """A parameter of MAIL or RCPT is not `keyword` or `keyword=value`."""
+    """A parameter of MAIL or RCPT is not `keyword` or `keyword=value`, or its value is wrong."""
+
+    def __init__(self, message: str, enhanced: str = "5.5.4") -> None:
+        super().__init__(message)
+        self.enhanced = enhanced
+        """What the 501 says."""
 
 
 def split_parameters(text: str) -> Iterator[tuple[str, str | None]]:

@@ -37,7 +37,8 @@ class Content:
 
     def note(self, octets: bytes, *, final: bool = False) -> None:
         """Look at the next octets; `final` when none will follow, and a CR at the end is a bare one."""
-        # Each octet is a character of its own in Latin-1, and newlines are what they were.
+        # Each octet is a character of its own in Latin-1, newlines are what they were, and a string knows
+        # whether it is ASCII.
         text = octets.decode("latin-1")
         self._newlines.decode(text, final)
         if not text.isascii():
@@ -78,9 +79,10 @@ class TextEncoder:
             data = data[:-1]
         if not data:
             return b""
-        if not self.eight_bit and not data.isascii():
+        text = data.decode("latin-1")
+        if not text.isascii():
             self.eight_bit = True
-        if has_bare_newline(data):
+        if _has_bare_newline(text):
             data = self._repair(data)
         self.size += len(data)
         self._line_start = data.endswith(b"\r\n")
@@ -105,8 +107,12 @@ class TextEncoder:
 
 def has_bare_newline(data: bytes) -> bool:
     """Whether a CR or LF is in it that is not part of a CRLF."""
+    return _has_bare_newline(data.decode("latin-1"))
+
+
+def _has_bare_newline(text: str) -> bool:
     newlines = IncrementalNewlineDecoder(None, translate=False)
-    newlines.decode(data.decode("latin-1"), final=True)
+    newlines.decode(text, final=True)
     return newlines.newlines not in _CRLF_ONLY
 
 

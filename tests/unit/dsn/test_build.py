@@ -97,6 +97,7 @@ def check_octets(octets: bytes) -> None:
     assert max(map(len, octets.split(b"\r\n"))) <= 998
 
 
+@pytest.mark.clause("RFC5321-3.6.3a", "RFC4409-3.2d")
 @pytest.mark.clause(
     "RFC3464-2a", "RFC3464-2b", "RFC3464-2c", "RFC6522-3a", "RFC3464-2.1b", "RFC3464-2.2.1a", "RFC6522-4a"
 )
@@ -306,7 +307,7 @@ def test_long_texts_fold_where_they_can_be_put_together_again() -> None:
     assert parse(octets).recipients[0].diagnostic == Typed("smtp", text)
 
 
-@pytest.mark.clause("RFC6533-4.1a", "RFC6533-4.2a", "RFC6522-3a")
+@pytest.mark.clause("RFC6533-4.1a", "RFC6533-4.2a", "RFC6522-3a", "RFC6531-3.2d")
 def test_utf8_where_the_way_back_takes_it() -> None:
     octets = build(NORDIC, HEADER, utf8=True)
     check_octets(octets)

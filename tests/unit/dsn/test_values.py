@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from ehlo import EnhancedCode, Mailbox, Notify, Reply, Ret, envelope, recipient
+from ehlo import EnhancedCode, HoldFor, HoldUntil, Mailbox, Notify, Reply, Ret, envelope, recipient
 from ehlo.dsn import Action, RecipientReport, Report, Returned, Typed
 
 MESSAGE = b"Subject: Hello\r\nTo: Bob\r\n\r\nHi Bob!\r\n"
@@ -126,3 +128,22 @@ def test_of_a_message_that_requires_tls_only_the_header_comes_back(ret: Ret | No
 def test_the_header_ends_at_the_first_blank_line(message: bytes, header: bytes) -> None:
     report = about(Action.FAILED).returning(message, ret=Ret.HDRS)
     assert report.returned == Returned(Ret.HDRS, header)
+
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+@pytest.mark.clause("RFC4865-5.1b")
+@pytest.mark.parametrize(
+    ("parameters", "fields"),
+    [
+        ([], ()),
+        ([HoldFor(60)], (("Future-Release-Request", "for;60"),)),
+        ([HoldUntil(NOON)], (("Future-Release-Request", "until;2026-11-26T12:00:00Z"),)),
+    ],
+)
+def test_a_message_that_was_held(parameters: list[object], fields: tuple[tuple[str, str], ...]) -> None:
+    sent = envelope("alice@local.example", ["bob@remote.example"], parameters=parameters)
+    report = Report.of(sent, (), reporting_mta="mail.local.example", arrival=NOON)
+    assert report.extensions == fields
+    assert report.arrival == NOON

@@ -76,7 +76,7 @@ def test_delays_may_be_reported_when_notify_is_absent(notify: Notify | None, wan
     assert is_wanted(sent, sent.recipients[0], Action.DELIVERED, delays=True) is (notify is S)
 
 
-@pytest.mark.clause("RFC3461-5.2a")
+@pytest.mark.clause("RFC3461-5.2a", "RFC5321-3.6.3a")
 @pytest.mark.parametrize("notify", [None, S | F | D])
 def test_nothing_is_reported_to_the_null_reverse_path(notify: Notify | None) -> None:
     sent = to_bob(notify, sender=None)
@@ -86,7 +86,7 @@ def test_nothing_is_reported_to_the_null_reverse_path(notify: Notify | None) -> 
         report_envelope(sent)
 
 
-@pytest.mark.clause("RFC3461-6.1a")
+@pytest.mark.clause("RFC3461-6.1a", "RFC5321-4.5.5a", "RFC4409-3.2d")
 def test_the_envelope_of_a_report() -> None:
     sent = envelope(ALICE, ["bob@remote.example"], ret=Ret.FULL, envid="1", notify="failure")
     assert report_envelope(sent) == Envelope(

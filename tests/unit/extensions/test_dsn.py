@@ -100,7 +100,7 @@ def test_no_envid_by_hand(value: str) -> None:
         EnvId(value)
 
 
-@pytest.mark.clause("RFC3461-4.2a", "RFC6533-3d", "RFC6533-3a")
+@pytest.mark.clause("RFC3461-4.2a", "RFC6533-3d", "RFC6533-3a", "RFC6531-3.2d")
 @pytest.mark.parametrize(
     ("text", "type", "address"),
     [

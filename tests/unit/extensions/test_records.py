@@ -5,10 +5,12 @@ That each value comes back as it was is in test_base.py.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import attrs
 import pytest
 from tests.helpers.driver import OPEN, Server
 
@@ -34,6 +36,7 @@ from ehlo import (
     RequireTls,
     Rrvs,
     RrvsAction,
+    SendFacts,
     ServerConfig,
     SmtpUtf8,
     Solicit,
@@ -189,6 +192,16 @@ def test_refused(keyword: str, text: str) -> None:
 def test_no_such_value(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         make()
+
+
+@pytest.mark.clause("RFC3885-3.1b")
+def test_a_secret_of_128_to_1024_bits() -> None:
+    for size in (16, 128):
+        secret = bytes(range(size))
+        assert Mtrk.of(secret, 60) == Mtrk(hashlib.sha1(secret, usedforsecurity=False).digest(), 60)
+    for size in (0, 15, 129):
+        with pytest.raises(ValueError, match="16 to 128"):
+            Mtrk.of(bytes(size))
 
 
 @pytest.mark.clause("SEC-INJ-cli-b", "RFC4405-4a")
@@ -359,6 +372,7 @@ def test_parameters_together(values: list[Any], legal: bool) -> None:
             render_command(command, Writable.of(EVERY))
 
 
+@pytest.mark.clause("RFC2852-4.1.4.1a")
 @pytest.mark.parametrize(
     ("value", "vital"),
     [
@@ -383,6 +397,45 @@ def test_what_may_be_left_out_where_it_is_not_offered(value: object, vital: bool
     assert {**writable.mail, **writable.rcpt}[type(value)].vital(value) is vital
 
 
+IN_CLEAR = SendFacts(offer=(), protected=False, null_sender=False)
+IN_TLS = attrs.evolve(IN_CLEAR, protected=True)
+FROM_NOBODY = attrs.evolve(IN_CLEAR, offer=HoldLimits(), null_sender=True)
+DAY = attrs.evolve(IN_CLEAR, offer=HoldLimits(86400, NEW_YEAR))
+
+
+@pytest.mark.clause("RFC8689-2c", "RFC4865-4.1a", "RFC4865-5.1a", "RFC2852-4.1.4.1a", "RFC3885-3.1c")
+@pytest.mark.parametrize(
+    ("value", "facts", "fits"),
+    [
+        (RequireTls(), IN_TLS, True),
+        (RequireTls(), IN_CLEAR, None),
+        (HoldFor(86400), DAY, True),
+        (HoldFor(86401), DAY, None),
+        (HoldFor(86401), attrs.evolve(IN_CLEAR, offer=HoldLimits()), True),
+        (HoldFor(1), FROM_NOBODY, None),
+        (HoldUntil(NEW_YEAR), DAY, True),
+        (HoldUntil(NEW_YEAR + timedelta(seconds=1)), DAY, None),
+        (HoldUntil(NEW_YEAR), FROM_NOBODY, None),
+        (DeliverBy(60, ByMode.RETURN), attrs.evolve(IN_CLEAR, offer=60), True),
+        (DeliverBy(59, ByMode.RETURN), attrs.evolve(IN_CLEAR, offer=60), None),
+        (DeliverBy(59, ByMode.RETURN), attrs.evolve(IN_CLEAR, offer=None), True),
+        (DeliverBy(59, ByMode.NOTIFY), attrs.evolve(IN_CLEAR, offer=60), True),
+        (Mtrk(bytes(20)), IN_CLEAR, True),
+        (Mtrk(bytes(20), 1), IN_CLEAR, True),
+        (Mtrk(bytes(20), 0), IN_CLEAR, False),
+    ],
+)
+def test_what_a_client_may_send(value: object, facts: SendFacts, fits: bool | None) -> None:
+    look = Writable.of(EVERY).mail[type(value)].fits
+    assert look is not None
+    if fits is None:
+        with pytest.raises(ValueError, match=r"."):
+            look(value, facts)
+    else:
+        assert look(value, facts) is fits
+
+
+@pytest.mark.clause("RFC4409-7m", "RFC4409-7n", "RFC6409-7b")
 @pytest.mark.clause(
     "RFC4865-4.2b", "RFC4865-4.2c", "RFC4865-5.2a", "RFC2852-3a", "RFC3885-3.2a", "RFC6531-3.1b"
 )
@@ -401,6 +454,8 @@ def test_what_may_be_left_out_where_it_is_not_offered(value: object, vital: bool
         ("SMTPUTF8=1", "501 5.5.4"),
         (f"SOLICIT={'a' * 1000} SUBMITTER=a@x.org", "250"),
         ("XCLIENT", "555 5.5.4"),
+        pytest.param("MT-PRIORITY=+3", "501 5.5.2", marks=pytest.mark.clause("RFC6710-4.1a")),
+        pytest.param("MT-PRIORITY=3 MT-PRIORITY=3", "501 5.5.2", marks=pytest.mark.clause("RFC6710-4.1a")),
     ],
 )
 def test_a_server_that_offers_them(parameters: str, reply: str) -> None:

@@ -64,6 +64,7 @@ def test_body(text: str, body: Body) -> None:
     assert BODY_PARAM.parse(text) is body
 
 
+@pytest.mark.clause("RFC6152-3d")
 @pytest.mark.parametrize(
     "text", ["", "8BIT", "BINARYMIME", "7BIT ", "7BIT,8BITMIME", "8b\u0131tmime", "8BITM\u0130ME"]
 )

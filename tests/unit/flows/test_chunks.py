@@ -15,7 +15,10 @@ from ehlo import (
     Envelope,
     Limits,
     LocalProtocolError,
+    Mail,
+    Mailbox,
     Parameters,
+    Rcpt,
     RemoteProtocolError,
     Reply,
     ServerConfig,
@@ -92,7 +95,7 @@ def test_a_message_is_one_write_and_one_read() -> None:
         flow.send(b"250 ok\r\n" * 4)
 
 
-@pytest.mark.clause("RFC3030-2n")
+@pytest.mark.clause("RFC3030-2n", "SEC-SMUG-out-c")
 @pytest.mark.parametrize("content", [b"a\nb\r.\n", b"a\r\nb\r\n.\r\n", b"a\r\nb\r\n."])
 def test_lines_are_made_whole_and_dots_are_left(content: bytes) -> None:
     script = MAIL + OK + rcpt("b") + "C: BDAT 9 LAST\nC: a\nC: b\nC: .\nS: 250 ok\n"
@@ -171,6 +174,38 @@ def test_in_lock_step_nothing_is_sent_to_nobody(offers: tuple[str, ...]) -> None
         script = MAIL + OK + rcpt("b", "550 no") + "C: RSET\nS: 250 ok\n"
     with pytest.raises(SubmissionFailed):
         submitted(script, message(HELLO), offers=offers)
+
+
+@pytest.mark.parametrize("content", [b"x" * 9, b"x" * 8, b"a\nb\ncd\r\n"], ids=["long", "no CRLF", "bare LF"])
+@OFFERS
+def test_longer_than_the_server_takes(offers: tuple[str, ...], content: bytes) -> None:
+    """The length of a stream is known too late for MAIL: it must not go on as commands."""
+    flow = submit(ready(*offers, "SIZE 9"), message())
+    action = next(flow)
+    answers = iter([content, b"", b"250 ok\r\n", b"250 ok\r\n"])
+    while not isinstance(action, Close):
+        assert not isinstance(action, Exchange | Send) or b"BDAT" not in action.data
+        action = flow.send(next(answers))
+    with pytest.raises(LocalProtocolError, match="more than the 9 octets"):
+        flow.send(None)
+
+
+@OFFERS
+def test_as_long_as_the_server_takes(offers: tuple[str, ...]) -> None:
+    conn = ready(*offers, "SIZE 9")
+    for _ in range(2):
+        script = MAIL + OK + rcpt("b") + "C: BDAT 9 LAST\nC: 1234567\nS: 250 2.0.0 queued\n"
+        submitted(script, message(), body=b"1234567", conn=conn)
+
+
+def test_all_chunks_count() -> None:
+    conn = ready(*BOTH, "SIZE 9")
+    conn.send(Mail(Mailbox("a", "x.org")))
+    conn.send(Rcpt(Mailbox("b", "x.org")))
+    conn.send_chunk(b"12345\r\n")
+    with pytest.raises(LocalProtocolError, match="more than the 9 octets"):
+        conn.send_chunk(b"8\r\n", last=True)
+    assert conn.data_to_send().endswith(b"\r\nBDAT 7\r\n12345\r\n")
 
 
 # ---- long messages ----
@@ -287,7 +322,7 @@ def test_many_recipients() -> None:
 # ---- what is no text ----
 
 
-@pytest.mark.clause("RFC3030-3b", "RFC3030-3c")
+@pytest.mark.clause("RFC3030-3b", "RFC3030-3c", "SEC-SMUG-out-c")
 @pytest.mark.parametrize(
     ("offers", "changes"),
     [
@@ -385,7 +420,7 @@ def test_utf8_is_declared_where_it_is_needed(sender: str, to_: str, content: byt
     assert rcpt_line == f"RCPT TO:<{to_}>"
 
 
-@pytest.mark.clause("RFC6531-3.2c", "RFC6531-3.2b")
+@pytest.mark.clause("RFC6531-3.2c", "RFC6531-3.2b", "RFC6409-6.5a")
 def test_a_domain_has_another_form() -> None:
     pytest.importorskip("idna")
     script = "C: MAIL FROM:<a@xn--bcher-kva.example>\nS: 250 ok\nC: RCPT TO:<b@xn--9ca.org>\nS: 250 ok\n"
@@ -445,3 +480,40 @@ def test_the_value_of_another_extension() -> None:
     given = Envelope(None, Parameters([Body.BINARY_MIME]), to("b").recipients)
     with pytest.raises(LocalProtocolError, match="BINARYMIME"):
         run(submit(conn, Submission(envelope=given, content=b"x")), ScriptedServer(""))
+
+
+# ---- what the server does not take as it is ----
+
+EIGHT_BIT = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\né\r\n".encode()
+
+
+@pytest.mark.clause("RFC6152-3c")
+def test_eight_bits_are_encoded_by_choice() -> None:
+    conn = ready(*BOTH)
+    with pytest.raises(LocalProtocolError, match="8BITMIME"):
+        submitted("", message(EIGHT_BIT), conn=conn)
+    action = next(submit(conn, message(EIGHT_BIT, convert=True)))
+    assert b"MAIL FROM:<a@x.org>\r\n" in sent(action)
+    assert b"Content-Transfer-Encoding: base64\r\n" in sent(action)
+    assert sent(action).endswith(b"\r\n\r\nw6kNCg==\r\n")
+    # Where they are taken they are left.
+    assert sent(next(submit(ready("8BITMIME", *BOTH), message(EIGHT_BIT, convert=True)))).endswith(EIGHT_BIT)
+
+
+@pytest.mark.parametrize("offers", [BOTH, ("8BITMIME", *BOTH), ("8BITMIME", "BINARYMIME", "PIPELINING")])
+def test_what_is_no_text_is_encoded_by_choice(offers: tuple[str, ...]) -> None:
+    content = EIGHT_BIT.replace(b"text/plain; charset=utf-8", b"image/x-odd")[:-4] + b"\0\n\xff"
+    octets = sent(next(submit(ready(*offers), message(content, binary=True, convert=True, chunking=False))))
+    assert b"BINARYMIME" not in octets
+    octets = sent(next(submit(ready(*BOTH), message(content, binary=True, convert=True))))
+    assert octets.isascii()
+    assert b"base64" in octets
+
+
+def test_what_may_not_be_changed_is_not_sent() -> None:
+    conn = ready(*BOTH)
+    signed = EIGHT_BIT.replace(b"text/plain; charset=utf-8", b"multipart/signed; boundary=b; protocol=x")
+    content = signed[:-4] + "--b\r\n\r\né\r\n--b\r\n\r\nx\r\n--b--\r\n".encode()
+    with pytest.raises(LocalProtocolError):
+        submitted("", message(content, convert=True), conn=conn)
+    assert conn.state is State.READY

@@ -16,11 +16,13 @@ from ehlo import (
     Limits,
     LocalProtocolError,
     Mailbox,
+    Newlines,
     Reply,
     ServerConfig,
     ServerConnection,
     Session,
     SessionOptions,
+    Size,
     State,
     Submission,
     SubmissionFailed,
@@ -195,7 +197,35 @@ def test_whole_messages_follow_each_other() -> None:
 def test_the_next_envelope_follows_the_dot() -> None:
     sent = flights(ready(*PIPELINING), [message(i) for i in range(3)], _agree)
     envelope_ = b"MAIL FROM:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\n"
-    assert sent == [envelope_, b"0\r\n.\r\n" + envelope_, b"1\r\n.\r\n" + envelope_, b"2\r\n.\r\n"]
+    following = b".\r\nRSET\r\n" + envelope_
+    assert sent == [envelope_, b"0\r\n" + following, b"1\r\n" + following, b"2\r\n.\r\n"]
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["in the middle", "last"])
+@pytest.mark.parametrize(
+    ("offer", "newlines"),
+    [("SIZE 9", Newlines.NORMALISE), ("X-NO", Newlines.REFUSE)],
+    ids=["too long", "a bare newline"],
+)
+def test_a_body_that_cannot_be_sent_keeps_no_other_from_it(
+    offer: str, newlines: Newlines, last: bool
+) -> None:
+    conn = ready(*BOTH, offer, newlines=newlines)
+    # Of the length that the server is told of here, it would be taken.
+    own = Submission(envelope=to("c", parameters=[Size(5)]), content=b"a\nb\r\n" * 3)
+    good = Submission(envelope=to("b", parameters=[Size(3)]), content=b"0\r\n")
+    word = " SIZE={}" if offer == "SIZE 9" else ""
+    script = (
+        f"C: MAIL FROM:<a@x.org>{word.format(3)}\nS: 250 ok\nC: RCPT TO:<b@x.org>\nS: 250 ok\n"
+        "C: BDAT 3 LAST\nC: 0\nS: 250 2.0.0 queued\nC: RSET\nS: 250 ok\n"
+    )
+    bad = f"C: MAIL FROM:<a@x.org>{word.format(5)}\nS: 250 ok\nC: RCPT TO:<c@x.org>\nS: 250 ok\n"
+    ending = "C: RSET\nS: 250 ok\n"
+    server = ScriptedServer(script + bad + ending + ("" if last else script.removesuffix(ending)))
+    found = run(submit_many(conn, [good, own] if last else [good, own, good]), server)
+    server.check_done()
+    assert told(found) == ["ok", "LocalProtocolError", "ok"][: len(found)]
+    assert conn.state is State.READY
 
 
 def test_by_choice_of_each() -> None:

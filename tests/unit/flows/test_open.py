@@ -64,7 +64,7 @@ def test_in_clear_and_without_authentication() -> None:
     assert list(conn.capabilities) == ["SIZE"]
 
 
-@pytest.mark.clause("RFC5321-3.1c", "RFC4409-7f")
+@pytest.mark.clause("RFC5321-3.1c", "RFC4409-7f", "RFC7504-3a")
 @pytest.mark.parametrize(("code", "temporary"), [(554, False), (521, False), (450, True)])
 def test_a_refused_greeting(code: int, temporary: bool) -> None:
     with pytest.raises(ServiceRefused) as caught:
@@ -82,6 +82,7 @@ def test_421_is_temporary_and_nothing_follows(script: str) -> None:
     assert caught.value.temporary
 
 
+@pytest.mark.clause("RFC1869-4.7a")
 @pytest.mark.parametrize(
     "script",
     [
@@ -109,7 +110,7 @@ def test_a_server_that_speaks_something_else(script: str) -> None:
         opened(script)
 
 
-@pytest.mark.clause("RFC5321-3.2b", "RFC5321-2.2.1b")
+@pytest.mark.clause("RFC5321-3.2b", "RFC5321-2.2.1b", "RFC1869-4.5a")
 @pytest.mark.parametrize("code", [500, 501, 502, 504])
 @pytest.mark.parametrize("tls", [TlsMode.NONE, TlsMode.OPPORTUNISTIC])
 def test_helo_for_servers_that_know_no_ehlo(code: int, tls: TlsMode) -> None:
@@ -118,7 +119,7 @@ def test_helo_for_servers_that_know_no_ehlo(code: int, tls: TlsMode) -> None:
     assert not list(conn.capabilities)
 
 
-@pytest.mark.clause("RFC5321-3.2b", "SEC-TLS-cli-b", "RFC5321-4.2.1a")
+@pytest.mark.clause("RFC5321-3.2b", "SEC-TLS-cli-b", "RFC5321-4.2.1a", "RFC1869-4.5a")
 @pytest.mark.parametrize(
     ("code", "keywords"),
     [(450, {}), (550, {}), (554, {}), (500, {"tls": TlsMode.STARTTLS}), (500, {"auth": LOGIN}), (503, {})],
@@ -164,12 +165,13 @@ def test_the_name_to_verify_is_the_one_connected_to() -> None:
     assert action.deadline.seconds == 60.0
 
 
+@pytest.mark.clause("RFC8314-3a")
 def test_implicit_tls() -> None:
     conn = opened("C: <TLS>\n" + greeted("STARTTLS", "DSN"), tls=TlsMode.IMPLICIT)
     assert conn.tls is not None
 
 
-@pytest.mark.clause("SEC-TLS-cli-b", "RFC3207-6a", "RFC3207-4f")
+@pytest.mark.clause("SEC-TLS-cli-b", "RFC3207-6a", "RFC3207-4f", "RFC8314-5b")
 def test_starttls_stripped() -> None:
     with pytest.raises(TlsFailed, match="does not offer"):
         opened(greeted("AUTH PLAIN") + QUIT, tls=TlsMode.STARTTLS, auth=LOGIN)
@@ -221,7 +223,7 @@ def test_a_reply_glued_behind_220() -> None:
         opened(greeted("STARTTLS") + "C: STARTTLS\nS: 220 go\nS: 250-AUTH PLAIN\n", tls=TlsMode.STARTTLS)
 
 
-@pytest.mark.clause("SEC-TLS-cli-b", "SEC-TLS-cli-d")
+@pytest.mark.clause("SEC-TLS-cli-b", "SEC-TLS-cli-d", "RFC8314-5.2b")
 def test_nothing_of_value_leaves_before_tls() -> None:
     sent = b""
     flow = open_session(ClientConnection(), session_options(tls=TlsMode.STARTTLS, auth=LOGIN))
@@ -351,7 +353,7 @@ def test_no_password_in_clear() -> None:
     assert conn.authenticated
 
 
-@pytest.mark.clause("RFC4954-14a")
+@pytest.mark.clause("RFC4954-14a", "RFC8314-5a", "RFC8314-3.3b")
 def test_tls_without_a_verified_certificate_protects_no_password() -> None:
     conn = ClientConnection()
     flow = open_session(conn, session_options(tls=TlsMode.IMPLICIT, auth=LOGIN))

@@ -139,7 +139,7 @@ class Streaming(Recorder):
 # ---- hooks ----
 
 
-@pytest.mark.clause("RFC5321-2.1a", "OXSMTP-3.2a", "RFC4409-3.1a")
+@pytest.mark.clause("RFC5321-2.1a", "OXSMTP-3.2a", "RFC4409-3.1a", "RFC4409-3.2a")
 def test_every_hook_is_called_with_what_it_needs() -> None:
     handler = Recorder(on_auth_password=True)
     script = (

@@ -567,7 +567,7 @@ def test_a_message_that_may_not_be_sent_closes_the_connection(body: bytes) -> No
         Envelope(Mailbox("a", ""), recipients=(Recipient(Mailbox("b", "x.org")),)),
     ],
 )
-@pytest.mark.clause("SEC-INJ-cli-a")
+@pytest.mark.clause("SEC-INJ-cli-a", "OXSMTP-3.1-5.1a")
 def test_an_envelope_that_cannot_be_written_sends_nothing(message: Envelope) -> None:
     flow = submit(ready(*PIPELINING), Submission(envelope=message))
     assert next(flow) == Close()

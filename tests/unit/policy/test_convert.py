@@ -205,7 +205,7 @@ SEVEN: Final = {
 }
 
 
-@pytest.mark.clause("RFC6152-3c", "RFC4409-8.4a")
+@pytest.mark.clause("RFC6152-3c", "RFC4409-8.4a", "RFC6409-6.5a")
 @pytest.mark.parametrize(("before", "after"), SEVEN.values(), ids=list(SEVEN))
 def test_to_seven_bit(before: bytes, after: bytes) -> None:
     assert to_seven_bit(before) == after

@@ -95,6 +95,13 @@ def test_data(bare: bool, eight: bool, declared: bool, keep: bool, require: bool
         assert refusal is None
 
 
+@pytest.mark.clause("SEC-SMUG-in-d")
+def test_a_bare_newline_may_end_the_session() -> None:
+    policy = SubmissionPolicy(bare_newlines=BareNewlines.CLOSE)
+    assert told(check_data(policy, bare_newline=True, eight_bit=False, declared=None)) == (421, "4.7.0")
+    assert check_data(policy, bare_newline=False, eight_bit=False, declared=None) is None
+
+
 @pytest.mark.clause("OXSMTP-A-a", "RFC4954-4z")
 def test_the_defaults_are_the_profile() -> None:
     policy = SubmissionPolicy()

@@ -95,6 +95,15 @@ def test_received_with_all_its_clauses() -> None:
     )
 
 
+@pytest.mark.clause("RFC6710-4.1e")
+def test_the_priority_is_told() -> None:
+    assert received(facts(tls=TLS, priority=-3)).splitlines()[2:4] == [
+        b"\ttls TLS_AES_256_GCM_SHA384",
+        b"\tpriority -3;",
+    ]
+    assert b"priority 0;" in received(facts(priority=0))
+
+
 def test_received_with_the_least() -> None:
     assert received(facts()) == (
         b"Received: from unknown\r\n\tby mx.example with ESMTP id 1a2b;\r\n"
