@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-import runpy
 from pathlib import Path
-
-import pytest
 
 from ehlo_io.cli.serve import serve
 from ehlo_io.relay.queue import Retry
@@ -33,7 +31,6 @@ def test_the_times_are_those_of_the_program() -> None:
     assert (defaults["relay_retry"], defaults["relay_warn"], defaults["relay_give_up"]) == ("1m", "4h", "5d")
 
 
-def test_the_program_that_tries_it_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_that_tries_it_is_there() -> None:
     (module,) = set(re.findall(r"python -m (\S+?)`", PAGE))
-    assert "main" in runpy.run_module(module, run_name="imported")
-    assert capsys.readouterr().out == ""
+    assert callable(importlib.import_module(module).main)
