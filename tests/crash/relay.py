@@ -3,9 +3,9 @@
     python -m tests.crash.relay --messages 1000 --every 1.0
 
 Senders submit numbered messages to the gateway, which is killed by SIGKILL again and again and started anew;
-it hands on to a sink in this process that refuses some of them for now. In the end each message that was
-accepted has to be in the sink, octet for octet, and nothing may be there twice but what was in flight when
-the gateway was killed.
+it hands on to a sink in this process that refuses some of them, for now or for good. In the end each
+message that was accepted has to be in the sink, octet for octet, itself or in a report, and nothing may be
+there twice but what was in flight when the gateway was killed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import attrs
 from tests.interop.processes import end_group, free_port, python_environment
 
 import ehlo
+from ehlo import dsn
 from ehlo_io import blocking
 
 SENDER, RECIPIENT = "alice@local.example", "bob@local.example"
@@ -40,12 +41,18 @@ _NUMBER = re.compile(rb"(?m)^X-Number: ([0-9]+)\r$")
 def message(number: int) -> bytes:
     """The same for the same number, of a size of its own, with octets that show where they come from."""
     seed = hashlib.sha256(str(number).encode()).hexdigest()
-    lines = (f"{seed} {line}\r\n..\r\n" for line in range(1 + number * 37 % 1500))
+    lines = (f"{seed} {line}\r\n..\r\n" for line in range(1 + number * 37 % (1500 if number % 23 else 500)))
     return f"Subject: crash test\r\nX-Number: {number}\r\n\r\n{''.join(lines)}.\r\n".encode()
 
 
+def returned(report: bytes) -> bytes:
+    """The message that comes back with a report."""
+    found = dsn.parse(report).returned
+    return b"" if found is None else found.content
+
+
 class Sink:
-    """Counts what arrives, whole or not."""
+    """Counts what arrives, whole or not: each message, or the report on one that is refused."""
 
     def __init__(self) -> None:
         self.arrived: dict[int, int] = {}
@@ -56,12 +63,16 @@ class Sink:
     def on_message(self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes) -> ehlo.Reply | None:
         found = _NUMBER.search(content)
         number = int(found[1]) if found else -1
+        report = envelope.reverse_path is None
+        if number % 23 == 0 and not report:
+            return ehlo.Reply(550, "Never", "5.7.1")
         with self._lock:
             if number % 17 == 0 and number not in self._put_off:
                 self._put_off.add(number)
                 return ehlo.Reply(451, "Not now", "4.2.0")
             # A gateway may add lines of a header on top.
-            if found is None or not content.endswith(message(number)):
+            whole = returned(content) if report else content
+            if found is None or not whole.endswith(message(number)):
                 self.damaged.append(number)
             self.arrived[number] = self.arrived.get(number, 0) + 1
         return None
@@ -128,7 +139,7 @@ def send_all(port: int, numbers: queue.SimpleQueue[int], accepted: list[int], pl
         ):
             while len(accepted) < wanted:
                 number = numbers.get()
-                client.submit(message(number), sender=SENDER, recipients=[RECIPIENT])
+                client.submit(message(number), sender=SENDER, recipients=[RECIPIENT], ret="full")
                 accepted.append(number)
                 time.sleep(plan.pause)
         time.sleep(0.02)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import re
+import threading
 from pathlib import Path
+from typing import Any
 
+import pytest
+from tests.interop.processes import PATIENCE, free_port
+
+import ehlo
+import ehlo_io.asyncio
+from ehlo_io import blocking
 from ehlo_io.cli.serve import serve
-from ehlo_io.relay.queue import Retry
+from ehlo_io.relay import Hop, Retry
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "relay.md").read_text("utf-8")
@@ -18,6 +27,45 @@ def test_each_option_is_one() -> None:
     named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {"--server"}
     assert named <= known
     assert {name for name in known if name.startswith("--relay")} <= named
+
+
+def test_the_program_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (source,) = re.findall(r"<!-- run: gateway -->\n```python\n(.*?)```", PAGE, re.DOTALL)
+    port, taken = free_port(), threading.Event()
+    names: dict[str, Any] = {}
+    exec(compile(source.replace(" 5870,", f" {port},"), "relay.md", "exec"), names)  # noqa: S102
+    monkeypatch.chdir(tmp_path)
+
+    class NextServer(ehlo.UserStore):
+        def on_message(self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes) -> None:
+            assert session.identity is not None
+            taken.set()
+
+    async def connect(hop: Hop) -> ehlo_io.asyncio.Client:
+        credentials = hop.credentials()
+        return await ehlo_io.asyncio.connect("127.0.0.1", next_port, tls="none", auth=credentials)
+
+    async def scenario() -> None:
+        task = asyncio.create_task(names["main"]())
+        while not (tmp_path / "spool" / "tmp").is_dir():
+            await asyncio.sleep(0.01)
+        async with ehlo_io.asyncio.connect(
+            "127.0.0.1", port, tls="none", auth=ehlo.Password("alice", "secret")
+        ) as client:
+            await client.submit(b"x\r\n", sender="alice@local.example", recipients=["bob@local.example"])
+        assert await asyncio.to_thread(taken.wait, PATIENCE)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    (tmp_path / "password").write_text("right\n")
+    handler = NextServer({"gateway": "right"})
+    with blocking.serve(handler, "127.0.0.1", 0, hostname="postfix.example") as server:
+        next_port = server.address[1]
+        monkeypatch.setattr(Hop, "connect", connect)
+        asyncio.run(scenario())
+    assert caplog.records == []
 
 
 def test_the_times_are_those_of_the_program() -> None:

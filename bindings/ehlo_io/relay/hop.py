@@ -57,7 +57,8 @@ class Hop:
 
     host: str
     port: int
-    options: ConnectOptions
+    options: ConnectOptions = attrs.field(factory=ConnectOptions)
+    """Without `auth`, which `credentials` stands for."""
     credentials: Callable[[], ehlo.Credentials | None] = attrs.field(default=lambda: None, repr=False)
     """Called for each session, so that a password or token that was changed on disk counts. What it
     raises is the reason why there is no session."""
