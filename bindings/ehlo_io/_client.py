@@ -247,6 +247,15 @@ class ClientBase:
             raise ehlo.LocalProtocolError("the session is busy: another task or thread uses this client")
 
     @property
+    def is_ready(self) -> bool:
+        """The next message may be submitted, as far as is known: a server may leave unheard."""
+        return self._conn.is_ready
+
+    @property
+    def authenticated(self) -> bool:
+        return self._conn.authenticated
+
+    @property
     def capabilities(self) -> ehlo.Capabilities:
         """What the server offered in its last EHLO reply."""
         return self._conn.capabilities

@@ -16,6 +16,11 @@ MAX_REPLIES = 16 * 1024 * 1024
 one that only talks."""
 
 
+def printable(text: str) -> str:
+    """`text` on one line without anything that a terminal or a log would obey."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def peer_of(name: object) -> str | None:
     """The address in what `getpeername` gives, as text; a UNIX socket has no other name than that."""
     if isinstance(name, tuple):

@@ -134,6 +134,11 @@ class Caller:
         return self._state
 
     @property
+    def is_ready(self) -> bool:
+        """A transaction may begin: none is open, and the session is neither at its start nor at its end."""
+        return self._state is _READY
+
+    @property
     def in_flight(self) -> int:
         """How many commands wait for their reply."""
         return len(self._in_flight)

@@ -32,8 +32,9 @@ from tests.bindings.programs import (
 from tests.interop.processes import PATIENCE, free_port, python_environment
 
 import ehlo
+from ehlo_io._common import printable
 from ehlo_io.cli.demo import Witness
-from ehlo_io.cli.exits import Exit, printable, status_of, status_of_result
+from ehlo_io.cli.exits import Exit, status_of, status_of_result
 from ehlo_io.cli.message_file import LONG, MessageFile, progress_of
 from ehlo_io.cli.submit import addresses
 from ehlo_io.cli.urls import ServerUrl

@@ -8,6 +8,7 @@ import inspect
 import pytest
 
 import ehlo_io
+import ehlo_io.relay
 
 BINDINGS = ["asyncio", "trio", "blocking"]
 
@@ -22,6 +23,10 @@ def test_a_binding(name: str) -> None:
     assert module.__all__ == ["GRACE", "Client", "Server", "connect", "connect_unix", "serve", "serve_unix"]
     assert {"submit", "close", "capabilities", "tls"} <= set(dir(module.Client))
     assert {"address", "close", "path", "serve_forever"} <= set(dir(module.Server))
+
+
+def test_the_gateway() -> None:
+    assert ehlo_io.relay.__all__ == ["Gateway", "Hop", "RelaySettings", "Retry"]
 
 
 @pytest.mark.parametrize("face", ["connect", "connect_unix", "serve", "serve_unix"])

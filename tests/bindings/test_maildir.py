@@ -13,7 +13,9 @@ import pytest
 import ehlo
 from ehlo import flows
 from ehlo_io.cli import maildir as module
-from ehlo_io.cli.maildir import Deposit, Maildir, return_path
+from ehlo_io.cli.maildir import Maildir, return_path
+from ehlo_io.storage import deposit as storage
+from ehlo_io.storage.deposit import Deposit
 
 MESSAGE = b"Subject: dots\r\n\r\n.\r\nand text\r\n"
 STUFFED = b"Subject: dots\r\n\r\n..\r\nand text\r\n.\r\n"
@@ -174,7 +176,7 @@ def test_one_session_stores_many_messages(store: Maildir, top: Path) -> None:
         (Deposit, "write", False),
         (os, "fsync", False),
         (os, "replace", False),
-        (module, "_sync_directory", False),
+        (storage, "sync_directory", False),
     ],
 )
 def test_disk_that_fails(

@@ -66,11 +66,16 @@ def serving(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     account: str | None = f"{USER}:{PASSWORD}",
+    *,
+    stores: bool = True,
 ) -> Iterator[EhloServer]:
-    """Run `ehlo serve` with a certificate of its own and a maildir below an existing directory."""
+    """Run `ehlo serve` with a certificate of its own and a maildir below an existing directory; a server
+    that does not store has none."""
     ca, maildir, errors = top / "ca.pem", top / "maildir", top / "stderr"
     argv = [sys.executable, "-m", "ehlo_io", "serve", "--self-signed", "--write-ca", str(ca)]
-    argv += ["--maildir", str(maildir), "--port", "0", "--io", io, *options]
+    argv += ["--port", "0", "--io", io, *options]
+    if stores:
+        argv += ["--maildir", str(maildir)]
     if account is not None:
         argv += ["--user", account]
     with errors.open("wb") as log:

@@ -25,7 +25,7 @@ OUTSIDE = frozenset(
 ON_FIRST_USE = frozenset({"spnego"})
 """Imported inside functions only, so that `import ehlo` stays quick."""
 CLOCKS = frozenset({"now", "today", "utcnow"})
-PUBLIC = frozenset({"ehlo", "ehlo.dsn", "ehlo.extensions", "ehlo.flows", "ehlo.testing"})
+PUBLIC = frozenset({"ehlo", "ehlo.dsn", "ehlo.extensions", "ehlo.flows", "ehlo.policy", "ehlo.testing"})
 """The modules of the core that the bindings may import."""
 
 VERBS = "EHLO HELO LHLO MAIL RCPT DATA BDAT AUTH STARTTLS RSET QUIT NOOP VRFY EXPN"

@@ -16,10 +16,11 @@ import ehlo
 import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._client import ConnectOptions, SubmitOptions
+from ehlo_io._common import printable
 from ehlo_io._server import ServeOptions
 from ehlo_io.cli.certificates import self_signed
 from ehlo_io.cli.common import io_option, say
-from ehlo_io.cli.exits import Failure, printable, status_of
+from ehlo_io.cli.exits import Failure, status_of
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.serve import handler_of
 from ehlo_io.cli.sessions import SESSIONS, Attempt

@@ -8,6 +8,7 @@ from typing import IO, Any, Final
 import click
 
 import ehlo
+from ehlo_io._common import printable
 
 
 class Exit(IntEnum):
@@ -45,11 +46,6 @@ STATUS_OF: Final[tuple[tuple[type[ehlo.Error], Exit], ...]] = (
 _AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
 # [RFC1870-6.2a] the size of the message is what was refused, also when that was told at MAIL or RCPT.
 _SIZE_CODES: Final = frozenset({"5.2.3", "5.3.4"})
-
-
-def printable(text: str) -> str:
-    """`text` on one line without anything that a terminal or a log would obey."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 class Failure(click.ClickException):

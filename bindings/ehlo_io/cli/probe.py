@@ -21,10 +21,11 @@ import click
 import ehlo
 from ehlo import flows
 from ehlo_io._client import CONNECT_TIMEOUT
+from ehlo_io._common import printable
 from ehlo_io._socket_pump import SocketPump
 from ehlo_io._tls import Channel
 from ehlo_io.cli.common import ca_option, reason, say, trust
-from ehlo_io.cli.exits import Exit, complain, printable, status_of
+from ehlo_io.cli.exits import Exit, complain, status_of
 from ehlo_io.cli.urls import ServerUrl, server_url
 
 # Long enough for a server that makes strangers wait, short enough for somebody at a terminal.

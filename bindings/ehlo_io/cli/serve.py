@@ -28,10 +28,12 @@ from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
 from ehlo_io.cli import policies
+from ehlo_io.cli.announcer import Announcer, Storage
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
+from ehlo_io.cli.relay_options import RelayArguments, relay_options
 from ehlo_io.cli.urls import is_host
 
 T = TypeVar("T")
@@ -129,6 +131,7 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option(
     "--xclient-from", multiple=True, metavar="NET[,...]", help="Proxies to believe (XCLIENT).  [repeatable]"
 )
+@relay_options
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @policies.sender_option
 @policies.fixups_option
@@ -140,19 +143,19 @@ def serve(**given: Any) -> None:
     With --maildir a message is on the disk before its sender hears 250; without it a line about each
     message is printed and the message itself is dropped.
     """
+    relay = RelayArguments.taken_from(given)
     arguments = Arguments(**given)
     with _log_on_stderr():
-        _serve(arguments)
+        _serve(arguments, relay)
 
 
-def _serve(arguments: Arguments) -> None:
+def _serve(arguments: Arguments, relay: RelayArguments) -> None:
     if arguments.lmtp and arguments.port == 25:
         # [RFC2033-5c]
         raise Failure("--lmtp has no place on port 25, which is for SMTP")
     if not is_host(arguments.host):
         raise Failure(f"--host {arguments.host} is no address")
     hostname = arguments.hostname or socket.gethostname()
-    storage = _storage(arguments.maildir, hostname)
     policy = _policy(arguments)
     users = accounts(arguments.user, arguments.users_file)
     if users is None and policy.require_auth:
@@ -161,8 +164,8 @@ def _serve(arguments: Arguments) -> None:
         hostname=hostname,
         implicit_tls=arguments.implicit_tls,
         policy=policy,
-        # A Maildir keeps any octets.
-        extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME),
+        # A file keeps any octets.
+        extensions=(*ehlo.STANDARD, ehlo.extensions.BINARY_MIME, *relay.extensions),
         mechanisms=names(arguments.mechanisms) or None,
         allow_ntlmv1=arguments.allow_ntlmv1,
         require_channel_binding=arguments.require_channel_binding,
@@ -179,10 +182,17 @@ def _serve(arguments: Arguments) -> None:
     place = Place(arguments.host, arguments.port, arguments.unix, arguments.unix_mode)
     if not policy.require_auth and place.public:
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
+    run = RUNNERS[arguments.io]
+    gateway = relay.gateway(
+        hostname, io=arguments.io, maildir=arguments.maildir, transcript=arguments.transcript
+    )
+    if gateway is not None:
+        run = partial(_run_asyncio, beside=gateway)
+    storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
     handler = handler_of(storage, users, arguments.keytab)
     policies.add_rights(handler, arguments.sender)
     try:
-        RUNNERS[arguments.io](handler, place, options)
+        run(handler, place, options)
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:
@@ -268,39 +278,6 @@ def address_text(host: str, port: int) -> str:
 # ---- the handler ----
 
 
-class Storage(Protocol):
-    """The hooks that take a message."""
-
-    def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> ehlo.Reply | None: ...
-
-    def on_body(self, session: ehlo.Session, data: bytes) -> None: ...
-
-    def on_message(
-        self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes
-    ) -> ehlo.Reply | None: ...
-
-    def on_reset(self, session: ehlo.Session) -> None: ...
-
-
-class Announcer:
-    """Keeps nothing of a message but the line that it prints about it."""
-
-    def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> ehlo.Reply | None:
-        session.state = 0
-        return None
-
-    def on_body(self, session: ehlo.Session, data: bytes) -> None:
-        session.state += len(data)
-
-    def on_message(self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes) -> ehlo.Reply | None:
-        goals = ", ".join(f"<{recipient.path}>" for recipient in envelope.recipients)
-        click.echo(f"from <{envelope.reverse_path or ''}> to {goals}: {session.state} octets")
-        return None
-
-    def on_reset(self, session: ehlo.Session) -> None:
-        session.state = 0
-
-
 def _storage(maildir: Path | None, hostname: str) -> Storage:
     if maildir is None:
         return Announcer()
@@ -318,7 +295,7 @@ def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | No
         on_message=storage.on_message,
         on_reset=storage.on_reset,
         on_auth_refused=log_refusal,
-        in_thread={"on_message"},
+        in_thread=set(storage.in_thread),
     )
     if users is not None:
         handler.on_auth_password = users.on_auth_password
@@ -386,15 +363,21 @@ def _announce(server: _Running) -> None:
     say(f"listening on {server.path or address_text(*server.address)}")
 
 
-def _run_asyncio(handler: object, place: Place, options: ServeOptions) -> None:
+def _run_asyncio(
+    handler: object,
+    place: Place,
+    options: ServeOptions,
+    beside: contextlib.AbstractAsyncContextManager[object] | None = None,
+) -> None:
     async def run() -> None:
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in _STOP:
             loop.add_signal_handler(number, stopped.set)
-        async with place.server(
-            ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options
-        ) as server:
+        async with (
+            beside or contextlib.nullcontext(),
+            place.server(ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options) as server,
+        ):
             _announce(server)
             await stopped.wait()
 

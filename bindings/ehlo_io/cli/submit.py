@@ -16,8 +16,9 @@ import click
 
 import ehlo
 from ehlo_io._client import ConnectOptions, SubmitOptions
+from ehlo_io._common import printable
 from ehlo_io.cli.common import File, ca_option, io_option, reason, trace_to_stderr, transcript_option, trust
-from ehlo_io.cli.exits import Exit, Failure, complain, printable, status_of, status_of_result
+from ehlo_io.cli.exits import Exit, Failure, complain, status_of, status_of_result
 from ehlo_io.cli.message_file import MessageFile, progress_of
 from ehlo_io.cli.sessions import SESSIONS, Attempt
 from ehlo_io.cli.urls import ServerUrl, server_url

@@ -43,7 +43,7 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
 def _transaction(conn: ClientConnection, submission: Submission) -> Flow[SubmissionResult]:
     if not submission.envelope.recipients:
         raise LocalProtocolError("there are no recipients")
-    if conn.state is not State.READY:
+    if not conn.is_ready:
         raise LocalProtocolError("the session is not ready for a message")
     submission = adapted(conn, submission)
     mail, rcpts, dropped = commands(conn, submission)
