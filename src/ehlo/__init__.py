@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     # isort: off
     # fmt: off
     from ehlo._commands import (
-        Auth, Bdat, Burl, Command, Data, Ehlo, EndOfData, Expn, Helo, Help, Mail, Noop, Quit, Rcpt, Rset,
-        StartTls, Verb, Vrfy, XClientCommand,
+        Auth, Bdat, Burl, Command, Data, Ehlo, EndOfData, Expn, Helo, Help, Lhlo, Mail, Noop, Quit, Rcpt,
+        Rset, StartTls, Verb, Vrfy, XClientCommand,
     )
     from ehlo._errors import (
         AuthCause, AuthenticationFailed, ConnectionFailed, Error, LocalProtocolError, ProtocolError,
@@ -133,6 +133,7 @@ __all__ = [
     "HostFacts",
     "Identity",
     "Kerberos",
+    "Lhlo",
     "Limits",
     "LocalProtocolError",
     "Mail",
@@ -237,8 +238,8 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "ehlo._commands": """
-            Auth Bdat Burl Command Data Ehlo EndOfData Expn Helo Help Mail Noop Quit Rcpt Rset StartTls Verb
-            Vrfy XClientCommand
+            Auth Bdat Burl Command Data Ehlo EndOfData Expn Helo Help Lhlo Mail Noop Quit Rcpt Rset StartTls
+            Verb Vrfy XClientCommand
         """,
         "ehlo._errors": """
             AuthCause AuthenticationFailed ConnectionFailed Error LocalProtocolError ProtocolError

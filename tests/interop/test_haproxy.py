@@ -109,7 +109,7 @@ def proxied(
 
 @each_version
 @pytest.mark.parametrize("io", ["asyncio", "trio", "blocking"])
-def test_the_log_has_the_client(top: Path, io: str, version: int) -> None:
+def test_the_log_and_the_message_have_the_client(top: Path, io: str, version: int) -> None:
     with (
         serving(top, io, ["--proxy-protocol"]) as server,
         haproxy.in_front_of(top, f"127.0.0.1:{server.port}", VERSIONS[version]) as port,
@@ -117,6 +117,7 @@ def test_the_log_has_the_client(top: Path, io: str, version: int) -> None:
         submit(port, server.ca)
         (stored,) = server.files()
         assert stored.parent.name == "new"
+        assert f" ([{CLIENT}])".encode() in stored.read_bytes().partition(b"\r\n\r\n")[0]
         with pytest.raises(smtplib.SMTPAuthenticationError):
             submit(port, server.ca, password="guess")
         assert server.terminate() == 0

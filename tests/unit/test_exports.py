@@ -82,6 +82,7 @@ EHLO = [
     "HostFacts",
     "Identity",
     "Kerberos",
+    "Lhlo",
     "Limits",
     "LocalProtocolError",
     "Mail",

@@ -245,11 +245,13 @@ class _Server:
         method = hooks.methods.get(hook)
         if method is None:
             return None
-        session = self._session
-        if session is None:
-            session = self._session = Session(self._conn, self._peer, self._proxy)
-        question = partial(method, session, *arguments)
+        question = partial(method, self._about(), *arguments)
         return Ask(question, hook in hooks.in_thread, True, self._conn.config.limits.hook_timeout)
+
+    def _about(self) -> Session:
+        if self._session is None:
+            self._session = Session(self._conn, self._peer, self._proxy)
+        return self._session
 
     def _decide(self, hook: str, *arguments: object, failure: Reply = replies.LOCAL_ERROR) -> Flow[bool]:
         """Whether the event was accepted."""
@@ -340,7 +342,7 @@ class _Server:
         if self._fixups is None or self._refusal is not None:
             yield from self._piece(data)
             return
-        fixer = self._fixer = self._fixer or self._fixups.fixer(self._conn, self._peer)
+        fixer = self._fixer = self._fixer or self._fixups.fixer(self._conn, self._about().peer)
         yield from self._piece(fixer.feed(data))
         if fixer.refusal is not None:
             self._refuse(fixer.refusal)
@@ -398,13 +400,11 @@ class _Server:
 
     def _last_piece(self, fixups: Fixups) -> Flow[None]:
         """What was held back to the end of the message, and whether it was all right as a whole."""
-        fixer = self._fixer or fixups.fixer(self._conn, self._peer)
+        fixer = self._fixer or fixups.fixer(self._conn, self._about().peer)
         yield from self._piece(fixer.finish())
         if self._refusal is None:
             self._refusal = fixer.refusal
-        if self._session is None:
-            self._session = Session(self._conn, self._peer)
-        self._session.fixups = fixer.changes
+        self._about().fixups = fixer.changes
 
     def _start_body(self) -> None:
         self._content.drop()
