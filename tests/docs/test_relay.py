@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import re
 import threading
@@ -29,6 +30,16 @@ def test_each_option_is_one() -> None:
     assert {name for name in known if name.startswith("--relay")} <= named
 
 
+async def client_of(port: int) -> ehlo_io.asyncio.Client:
+    """Alice's, as soon as there is a server."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(ehlo.ConnectionFailed):
+                alice = ehlo.Password("alice", "secret")
+                return await ehlo_io.asyncio.connect("127.0.0.1", port, tls="none", auth=alice)
+            await asyncio.sleep(0.01)
+
+
 def test_the_program_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -49,11 +60,7 @@ def test_the_program_runs(
 
     async def scenario() -> None:
         task = asyncio.create_task(names["main"]())
-        while not (tmp_path / "spool" / "tmp").is_dir():
-            await asyncio.sleep(0.01)
-        async with ehlo_io.asyncio.connect(
-            "127.0.0.1", port, tls="none", auth=ehlo.Password("alice", "secret")
-        ) as client:
+        async with await client_of(port) as client:
             await client.submit(b"x\r\n", sender="alice@local.example", recipients=["bob@local.example"])
         assert await asyncio.to_thread(taken.wait, PATIENCE)
         task.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -269,24 +270,38 @@ def test_utf8_that_was_only_declared(spool: Spool) -> None:
     assert len(server.taken) == 1
 
 
+def unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @pytest.mark.clause("RFC8689-4.2.1a")
-def test_required_tls(spool: Spool, tmp_path: Path, authority: trustme.CA) -> None:
+@pytest.mark.parametrize("verified", [True, False])
+def test_required_tls(spool: Spool, tmp_path: Path, authority: trustme.CA, verified: bool) -> None:
     server = NextServer()
     ca = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca))
+    context = client_context(str(ca)) if verified else unverified()
 
-    async def scenario() -> None:
+    async def scenario() -> Attempted:
         spool.add("one", ehlo.envelope(ALICE, [BOB], parameters=[ehlo.RequireTls()]), START, MESSAGE)
         entry = spool.load("one")
         extensions = (*ehlo.STANDARD, REQUIRETLS)
         async with serving(server, tls=blocking_context(authority), extensions=extensions) as (_, port):
-            target = hop(("localhost", port), tls=ehlo.TlsMode.STARTTLS, context=client_context(str(ca)))
+            target = hop(("localhost", port), tls=ehlo.TlsMode.STARTTLS, context=context)
             sessions = Sessions(target.connect, now=lambda: START)
-            await deliver(sessions, entry, entry.envelope)
+            attempted = await deliver(sessions, entry, entry.envelope)
             await sessions.close()
+        return attempted
 
-    run(scenario())
-    assert server.taken[0][0].parameters.get(ehlo.RequireTls) is not None
+    attempted = run(scenario())
+    if verified:
+        assert server.taken[0][0].parameters.get(ehlo.RequireTls) is not None
+    else:
+        assert server.taken == []
+        assert words(attempted) == ["550 5.7.30 REQUIRETLS support required"]
 
 
 # ---- servers that break ----

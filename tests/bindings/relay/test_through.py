@@ -265,6 +265,28 @@ def test_an_old_session_that_broke_is_no_reason_to_wait() -> None:
     assert len(seen) == 3
 
 
+def test_what_is_no_longer_there_is_not_sent_anew() -> None:
+    connections: list[Peer] = []
+
+    def script(peer: Peer) -> None:
+        connections.append(peer)
+        greet(peer)
+        take_envelope(peer)
+        peer.until(b"\r\n.\r\n")
+        peer.send(b"250 2.0.0 OK\r\n")
+        take_envelope(peer)
+        peer.until(b"0123456789abcdef\r\n" * 20_000)
+
+    async def scenario(target: tuple[str, int]) -> None:
+        async with passing(target) as client:
+            assert await submit(client) == "250 2.0.0 OK"
+            assert (await submit(client, long_message(1_000_000))).startswith("451 4.4.2 ")
+
+    with scripted(script) as target:
+        run(scenario(target))
+    assert len(connections) == 1
+
+
 def test_a_client_that_leaves_in_the_middle_sends_nothing() -> None:
     async def scenario() -> None:
         server = NextServer()
