@@ -6,8 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from os import PathLike
 from types import TracebackType
 from typing import Final, Unpack
@@ -73,13 +72,10 @@ class Server:
                     self._stopping.wait(0.1)
                 continue
             pump = SocketPump(sock, self._make_channel, peer_of(name), self._wake)
-            self._start(pump, partial(self._begin, pump))
+            self._start(pump)
 
-    def _begin(self, pump: SocketPump) -> None:
-        pump.run(self._setup.flow(pump.peer))
-
-    def _start(self, pump: SocketPump, run: Callable[[], None]) -> None:
-        thread = threading.Thread(target=self._serve, args=(pump, run), daemon=True)
+    def _start(self, pump: SocketPump, *, anew: bool = True) -> None:
+        thread = threading.Thread(target=self._serve, args=(pump, anew), daemon=True)
         with self._lock:
             self._pumps[pump] = thread
         try:
@@ -97,17 +93,21 @@ class Server:
             now = time.monotonic()
             for pump in open_pumps:
                 if pump.overdue(now):
-                    self._start(pump, pump.go_on)
+                    self._start(pump, anew=False)
 
     def _drop(self, pump: SocketPump) -> None:
         pump.sock.close()
         with self._lock:
             del self._pumps[pump]
 
-    def _serve(self, pump: SocketPump, run: Callable[[], None]) -> None:
+    def _serve(self, pump: SocketPump, anew: bool) -> None:
+        # Called as it stands: what C code calls in between, such as a partial, takes a page of each stack.
         over = True
         try:
-            run()
+            if anew:
+                pump.run(self._setup.flow(pump.peer))
+            else:
+                pump.go_on()
         except LeftBehind:
             over = False
         except Exception:

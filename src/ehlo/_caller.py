@@ -161,7 +161,7 @@ class Caller:
             self._chunked = 0
             self.mails += 1
             self._has_burl = False
-        elif verb is _DATA and self._terms.get(Body) is Body.BINARY_MIME:
+        elif verb is _DATA and self.can_chunk and self._terms.get(Body) is Body.BINARY_MIME:
             # [RFC3030-3c]
             raise LocalProtocolError("a message that is no text is sent in chunks")
         if not line.isascii() and not self._says_utf8(command):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 
 import attrs
 
@@ -65,6 +64,8 @@ class Answers:
         one."""
         if not self.any_accepted:
             return None
+        if len(self.finals) == 1 and self.refused is None:
+            return self.finals[0]
         return self.refused or next((reply for reply in self.finals if reply.is_success), self.final)
 
     @property
@@ -72,28 +73,24 @@ class Answers:
         """The last word."""
         return self.finals[-1] if self.finals else None
 
-    def _each(self, lmtp: bool) -> Iterable[Reply | None]:
-        """What decided, for each recipient that was accepted before."""
-        verdict = self.verdict
-        if lmtp and self.finals and self.refused is None:
-            return self.finals
-        return repeat(verdict if verdict is not None else self.data)
-
     def result(
         self, recipients: Sequence[Recipient], dropped: tuple[str, ...], *, lmtp: bool
     ) -> SubmissionResult:
         """One outcome for each recipient. In LMTP those whose reply is missing may try again [RFC2033-5d]."""
-        verdict = self.verdict
-        each = iter(self._each(lmtp))
+        verdict, mail, rcpts = self.verdict, self.mail, self.rcpts
+        each = iter(self.finals) if lmtp and self.finals and self.refused is None else None
+        decisive = verdict if verdict is not None else self.data
+        accepted = verdict is not None and verdict.code < 300
         outcomes = []
         for index, recipient in enumerate(recipients):
-            rcpt = self.rcpts[index] if index < len(self.rcpts) else None
-            if self.mail is None or not self.mail.is_success:
-                outcomes.append(Outcome(recipient.path, False, self.mail))
-            elif rcpt is None or not rcpt.is_success:
+            rcpt = rcpts[index] if index < len(rcpts) else None
+            if mail is None or mail.code >= 300:
+                outcomes.append(Outcome(recipient.path, False, mail))
+            elif rcpt is None or rcpt.code >= 300:
                 outcomes.append(Outcome(recipient.path, False, rcpt))
             else:
-                decisive = next(each, None)
-                accepted = decisive is not None and verdict is not None and decisive.is_success
+                if each is not None:
+                    decisive = next(each, None)
+                    accepted = decisive is not None and verdict is not None and decisive.code < 300
                 outcomes.append(Outcome(recipient.path, accepted, decisive))
         return SubmissionResult(tuple(outcomes), verdict, dropped)

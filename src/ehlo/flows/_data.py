@@ -76,7 +76,13 @@ def send_body(conn: ClientConnection, source: Source, answers: Answers) -> Flow[
                     _come_early(conn, early)
         # What is queued last leaves in one write with the end of the data.
         conn.end_body()
-        yield from settle(conn, answers)
+        if conn.lmtp:
+            yield from settle(conn, answers)
+        else:
+            # One reply, and no generator more to pass through.
+            while isinstance(found := conn.next_event(), Pause):
+                conn.receive_data((yield turn(conn)))
+            answers.take(found)
     except TimeoutError:
         raise
     except OSError as error:

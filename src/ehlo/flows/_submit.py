@@ -33,8 +33,11 @@ def submit(conn: ClientConnection, submission: Submission) -> Flow[SubmissionRes
     LocalProtocolError for what shows only in the middle of a message that comes in pieces;
     SessionExhausted, and nothing was sent, where another session is needed.
     """
-    if "LIMITS" not in conn.capabilities:
-        return (yield from _transaction(conn, submission))
+    # Not a generator of its own: each one more is passed through with every action.
+    return (_limited if "LIMITS" in conn.capabilities else _transaction)(conn, submission)
+
+
+def _limited(conn: ClientConnection, submission: Submission) -> Flow[SubmissionResult]:
     from ehlo.flows._within import within  # noqa: PLC0415 (for those who meet it)
 
     return checked((yield from within(conn, submission, _transaction)))
@@ -45,7 +48,8 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
         raise LocalProtocolError("there are no recipients")
     if not conn.is_ready:
         raise LocalProtocolError("the session is not ready for a message")
-    submission = adapted(conn, submission)
+    if submission.convert:
+        submission = adapted(conn, submission)
     mail, rcpts, dropped = commands(conn, submission)
     try:
         answers = yield from guarded(conn, _submit(conn, submission, mail, rcpts))
@@ -58,10 +62,11 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
 
 def checked(result: SubmissionResult) -> SubmissionResult:
     """The same. Raises SubmissionFailed where nobody got the message."""
-    if not result.accepted:
-        decisive = result.reply or next((o.reply for o in result.outcomes if o.reply), None)
-        raise SubmissionFailed(f"no recipient was accepted: {decisive}", result, reply=decisive)
-    return result
+    for outcome in result.outcomes:
+        if outcome.accepted:
+            return result
+    decisive = result.reply or next((o.reply for o in result.outcomes if o.reply), None)
+    raise SubmissionFailed(f"no recipient was accepted: {decisive}", result, reply=decisive)
 
 
 def _submit(

@@ -73,17 +73,19 @@ def adapted(conn: ClientConnection, submission: Submission) -> Submission:
 def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
     """MAIL and each RCPT, and the keywords of what was wanted and is left out."""
     envelope = submission.envelope
-    values = _values(conn, submission)
-    utf8 = any(isinstance(value, SmtpUtf8) for value in values)
+    ascii_paths = _has_ascii_paths(envelope)
+    values = _values(conn, submission, ascii_paths)
+    # Without the extension a domain may do with its form in ASCII.
+    as_given = ascii_paths or any(isinstance(value, SmtpUtf8) for value in values)
     dropped: dict[str, None] = {}
     try:
         sender = envelope.reverse_path
-        if sender is not None and not utf8:
+        if sender is not None and not as_given:
             sender = sender.with_a_labels()
         mail = Mail(sender, _offered(conn, values, "mail", dropped, null_sender=sender is None))
         rcpts = [
             Rcpt(
-                recipient.path if utf8 else recipient.path.with_a_labels(),
+                recipient.path if as_given else recipient.path.with_a_labels(),
                 _offered(conn, recipient.parameters, "rcpt", dropped, null_sender=sender is None),
             )
             for recipient in envelope.recipients
@@ -93,7 +95,18 @@ def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list
     return mail, rcpts, tuple(dropped)
 
 
-def _values(conn: ClientConnection, submission: Submission) -> list[object]:
+def _has_ascii_paths(envelope: Envelope) -> bool:
+    path = envelope.reverse_path
+    if path is not None and not (path.local.isascii() and path.domain.isascii()):
+        return False
+    for recipient in envelope.recipients:
+        path = recipient.path
+        if not (path.local.isascii() and path.domain.isascii()):
+            return False
+    return True
+
+
+def _values(conn: ClientConnection, submission: Submission, ascii_paths: bool) -> list[object]:
     """The parameters of MAIL: what the message needs, and what the caller wants."""
     given = submission.envelope.parameters
     offered = conn.writable.mail
@@ -116,13 +129,17 @@ def _values(conn: ClientConnection, submission: Submission) -> list[object]:
             # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.
             raise LocalProtocolError("the message has octets over 127 and the server lacks 8BITMIME")
     # [RFC6531-3.4b] not where nothing needs it.
-    if given.get(SmtpUtf8) is None and _needs_utf8(submission, SmtpUtf8 in offered, eight_bit is not False):
-        values.append(SmtpUtf8())
-    values.extend(given)
+    plain = ascii_paths and eight_bit is False and submission.utf8 is None
+    if not plain and given.get(SmtpUtf8) is None:
+        header = _is_header_utf8(submission, SmtpUtf8 in offered, eight_bit is not False)
+        if header or (not ascii_paths and SmtpUtf8 in offered):
+            values.append(SmtpUtf8())
+    if given is not NO_PARAMETERS:
+        values.extend(given)
     return values
 
 
-def _needs_utf8(submission: Submission, offered: bool, eight_bit: bool) -> bool:
+def _is_header_utf8(submission: Submission, offered: bool, eight_bit: bool) -> bool:
     """[RFC6531-3.4a] Raises LocalProtocolError for a header that the server would not take."""
     header = submission.utf8
     if header is None:
@@ -133,10 +150,7 @@ def _needs_utf8(submission: Submission, offered: bool, eight_bit: bool) -> bool:
             raise LocalProtocolError("the header of the message has octets over 127 that are no UTF-8")
     if header and not offered:
         raise LocalProtocolError("the header of the message is not ASCII and the server lacks SMTPUTF8")
-    envelope = submission.envelope
-    paths = (envelope.reverse_path, *(recipient.path for recipient in envelope.recipients))
-    # Without the extension a domain may do with its form in ASCII.
-    return header or (offered and not all(path is None or path.is_ascii for path in paths))
+    return header
 
 
 def _takes_binary(conn: ClientConnection, submission: Submission) -> bool:

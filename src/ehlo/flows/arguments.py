@@ -96,6 +96,8 @@ def recipient(
         path = _forward_path(address) if isinstance(address, str) else _checked(address)
     except AddressError as error:
         raise LocalProtocolError(f"recipient: {error}") from None
+    if notify is None and orcpt is None and not parameters:
+        return Recipient(path)
     values: list[object] = [*parameters]
     if notify is None and orcpt is None:
         return Recipient(path, _parameters(values))

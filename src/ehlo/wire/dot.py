@@ -98,7 +98,7 @@ class DotEncoder(TextEncoder):
     def encode(self, data: bytes) -> bytes:
         """The octets to send for the next piece. Raises LocalProtocolError (see `Newlines`)."""
         line_start = self._line_start
-        data = super().encode(data)
+        data = TextEncoder.encode(self, data)
         # Without a dot line the one part is the piece itself, and nothing was copied.
         stuffed = b"\r\n..".join(_DOT_LINE.split(data)) if b"." in data else data
         # [RFC5321-4.5.2b] also when the dot is the first octet of a piece.
