@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
-import queue
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import attrs
 import click
 
 import ehlo
 import ehlo.extensions
-import ehlo_io.asyncio
-import ehlo_io.blocking
 from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
 from ehlo_io.cli import policies
 from ehlo_io.cli.announcer import Announcer, Storage
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
-from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
+from ehlo_io.cli.common import File, io_option, reason, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.relay_options import RelayArguments, relay_options
+from ehlo_io.cli.runners import RUNNERS, Place, run_asyncio
 from ehlo_io.cli.urls import is_host
 
-T = TypeVar("T")
 PRESETS: Final = MappingProxyType(
     {
         "oxsmtp-2008": ehlo.OXSMTP_2008,
@@ -45,7 +39,6 @@ PRESETS: Final = MappingProxyType(
         "open-test": ehlo.OPEN_TEST,
     }
 )
-_STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _HERE: Final = ("127.0.0.0/8", "::1", flows.UNIX_PEER)
 
 
@@ -78,6 +71,8 @@ class Arguments:
     allow_cleartext_auth: bool
     max_size: int | None
     xclient_from: tuple[str, ...]
+    max_connections: int | None
+    max_per_peer: int | None
     preset: str
     sender: tuple[str, ...]
     no_fixups: bool
@@ -131,6 +126,8 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option(
     "--xclient-from", multiple=True, metavar="NET[,...]", help="Proxies to believe (XCLIENT).  [repeatable]"
 )
+@click.option("--max-connections", type=click.IntRange(1), metavar="N", help="Open at once; others get 421.")
+@click.option("--max-per-peer", type=click.IntRange(1), metavar="N", help="The same of one address.")
 @relay_options
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @policies.sender_option
@@ -171,6 +168,8 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         require_channel_binding=arguments.require_channel_binding,
         lmtp=arguments.lmtp,
         xclient_from=names(arguments.xclient_from),
+        connections=arguments.max_connections,
+        connections_per_peer=arguments.max_per_peer,
         message_policy=policies.message_policy(policy, no_fixups=arguments.no_fixups),
     )
     _add_tls(options, arguments)
@@ -187,7 +186,7 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         hostname, io=arguments.io, maildir=arguments.maildir, transcript=arguments.transcript
     )
     if gateway is not None:
-        run = partial(_run_asyncio, beside=gateway)
+        run = partial(run_asyncio, beside=gateway)
     storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
     handler = handler_of(storage, users, arguments.keytab)
     policies.add_rights(handler, arguments.sender)
@@ -264,17 +263,6 @@ def _add_proxies(options: ServeOptions, arguments: Arguments) -> None:
         raise Failure("--proxy-from needs --proxy-protocol")
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def address_text(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 # ---- the handler ----
 
 
@@ -321,98 +309,6 @@ def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) 
     LOGGER.warning(
         "AUTH %s refused (session with %s, failure %d): %s", mechanism, session.peer, failures, why
     )
-
-
-# ---- running until a signal ----
-
-
-@attrs.frozen
-class Place:
-    """What to listen on: host and port, or a UNIX socket."""
-
-    host: str
-    port: int
-    path: Path | None
-    mode: int
-
-    @property
-    def public(self) -> bool:
-        return self.path is None and not _is_loopback(self.host)
-
-    def __str__(self) -> str:
-        return address_text(self.host, self.port) if self.path is None else str(self.path)
-
-    def server(
-        self, tcp: Callable[..., T], unix: Callable[..., T], handler: object, options: ServeOptions
-    ) -> T:
-        """`serve` or `serve_unix` of a binding, called."""
-        if self.path is None:
-            return tcp(handler, self.host, self.port, **options)
-        return unix(handler, self.path, mode=self.mode, **options)
-
-
-class _Running(Protocol):
-    @property
-    def path(self) -> str | None: ...
-
-    @property
-    def address(self) -> tuple[str, int]: ...
-
-
-def _announce(server: _Running) -> None:
-    say(f"listening on {server.path or address_text(*server.address)}")
-
-
-def _run_asyncio(
-    handler: object,
-    place: Place,
-    options: ServeOptions,
-    beside: contextlib.AbstractAsyncContextManager[object] | None = None,
-) -> None:
-    async def run() -> None:
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in _STOP:
-            loop.add_signal_handler(number, stopped.set)
-        async with (
-            beside or contextlib.nullcontext(),
-            place.server(ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options) as server,
-        ):
-            _announce(server)
-            await stopped.wait()
-
-    asyncio.run(run())
-
-
-def _run_trio(handler: object, place: Place, options: ServeOptions) -> None:
-    import trio  # noqa: PLC0415 (only when asked for)
-
-    import ehlo_io.trio  # noqa: PLC0415
-
-    async def run() -> None:
-        with trio.open_signal_receiver(*_STOP) as signals:
-            async with place.server(ehlo_io.trio.serve, ehlo_io.trio.serve_unix, handler, options) as server:
-                _announce(server)
-                await anext(aiter(signals))
-
-    trio.run(run)
-
-
-def _run_blocking(handler: object, place: Place, options: ServeOptions) -> None:
-    # An Event could be asked to wake its waiter while the waiter holds its lock; `put` may be
-    # called at any moment.
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {number: signal.signal(number, lambda number, _: signals.put(number)) for number in _STOP}
-    try:
-        with place.server(ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix, handler, options) as server:
-            _announce(server)
-            signals.get()
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
-
-
-RUNNERS: Final = MappingProxyType({"asyncio": _run_asyncio, "trio": _run_trio, "blocking": _run_blocking})
 
 
 @contextlib.contextmanager

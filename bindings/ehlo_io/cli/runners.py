@@ -1,0 +1,123 @@
+"""Running a server on each kind of I/O until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import queue
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Protocol, TypeVar
+
+import attrs
+
+import ehlo_io.asyncio
+import ehlo_io.blocking
+from ehlo_io._server import ServeOptions
+from ehlo_io.cli.common import say
+
+T = TypeVar("T")
+_STOP: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def address_text(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@attrs.frozen
+class Place:
+    """What to listen on: host and port, or a UNIX socket."""
+
+    host: str
+    port: int
+    path: Path | None
+    mode: int
+
+    @property
+    def public(self) -> bool:
+        return self.path is None and not _is_loopback(self.host)
+
+    def __str__(self) -> str:
+        return address_text(self.host, self.port) if self.path is None else str(self.path)
+
+    def server(
+        self, tcp: Callable[..., T], unix: Callable[..., T], handler: object, options: ServeOptions
+    ) -> T:
+        """`serve` or `serve_unix` of a binding, called."""
+        if self.path is None:
+            return tcp(handler, self.host, self.port, **options)
+        return unix(handler, self.path, mode=self.mode, **options)
+
+
+class _Running(Protocol):
+    @property
+    def path(self) -> str | None: ...
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+
+def _announce(server: _Running) -> None:
+    say(f"listening on {server.path or address_text(*server.address)}")
+
+
+def run_asyncio(
+    handler: object,
+    place: Place,
+    options: ServeOptions,
+    beside: contextlib.AbstractAsyncContextManager[object] | None = None,
+) -> None:
+    async def run() -> None:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in _STOP:
+            loop.add_signal_handler(number, stopped.set)
+        async with (
+            beside or contextlib.nullcontext(),
+            place.server(ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options) as server,
+        ):
+            _announce(server)
+            await stopped.wait()
+
+    asyncio.run(run())
+
+
+def _run_trio(handler: object, place: Place, options: ServeOptions) -> None:
+    import trio  # noqa: PLC0415 (only when asked for)
+
+    import ehlo_io.trio  # noqa: PLC0415
+
+    async def run() -> None:
+        with trio.open_signal_receiver(*_STOP) as signals:
+            async with place.server(ehlo_io.trio.serve, ehlo_io.trio.serve_unix, handler, options) as server:
+                _announce(server)
+                await anext(aiter(signals))
+
+    trio.run(run)
+
+
+def _run_blocking(handler: object, place: Place, options: ServeOptions) -> None:
+    # An Event could be asked to wake its waiter while the waiter holds its lock; `put` may be
+    # called at any moment.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    before = {number: signal.signal(number, lambda number, _: signals.put(number)) for number in _STOP}
+    try:
+        with place.server(ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix, handler, options) as server:
+            _announce(server)
+            signals.get()
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+RUNNERS: Final = MappingProxyType({"asyncio": run_asyncio, "trio": _run_trio, "blocking": _run_blocking})
