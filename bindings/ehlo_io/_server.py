@@ -77,6 +77,8 @@ class ServerSetup:
     proxies: tuple[ehlo.Network, ...]
     """Who may say for whom it speaks."""
     crowd: flows.Crowd | None
+    options: ServeOptions = attrs.field(repr=False)
+    """As they were given."""
 
     @classmethod
     def of(cls, handler: object, options: ServeOptions) -> ServerSetup:
@@ -135,6 +137,7 @@ class ServerSetup:
             trace=options.get("trace"),
             proxies=proxies,
             crowd=_crowd(options.get("connections"), options.get("connections_per_peer")),
+            options=options,
         )
 
     def flow(self, peer: str | None) -> flows.Flow[None]:
@@ -152,6 +155,26 @@ class ServerSetup:
 
     def channel(self) -> Channel:
         return Channel(self.tls, server_side=True, certificate=self.certificate)
+
+
+class CurrentSetup:
+    """The setup of a running server, which may be another one for the connections to come."""
+
+    def __init__(self, setup: ServerSetup) -> None:
+        self.setup = setup
+
+    def flow(self, peer: str | None) -> flows.Flow[None]:
+        return self.setup.flow(peer)
+
+    def channel(self) -> Channel:
+        """Made for a handshake: a connection that was there before has the new certificate, too."""
+        return self.setup.channel()
+
+    def renew(self, handler: object, tls: ssl.SSLContext | None, certificate: str | None) -> None:
+        """Raises what `ServerSetup.of` raises, and then nothing has changed."""
+        options = self.setup.options.copy()
+        options["tls"], options["certificate"] = tls, certificate
+        self.setup = attrs.evolve(ServerSetup.of(handler, options), crowd=self.setup.crowd)
 
 
 def _to_proxies(extensions: Sequence[ehlo.Extension]) -> tuple[ehlo.Extension, ...]:

@@ -10,13 +10,14 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._server import ServeOptions
+from ehlo_io.cli import renewal
 from ehlo_io.cli.common import say
 
 T = TypeVar("T")
@@ -59,12 +60,28 @@ class Place:
         return unix(handler, self.path, mode=self.mode, **options)
 
 
-class _Running(Protocol):
+class _Running(renewal.Server, Protocol):
     @property
     def path(self) -> str | None: ...
 
     @property
     def address(self) -> tuple[str, int]: ...
+
+
+Renew: TypeAlias = Callable[[renewal.Server], None]
+"""Called at SIGHUP. Without it the signal ends the process, as signals do that nobody handles."""
+
+
+def _signals(renew: Renew | None) -> tuple[signal.Signals, ...]:
+    return _STOP if renew is None else (*_STOP, signal.SIGHUP)
+
+
+def _goes_on(number: int, server: _Running, renew: Renew | None) -> bool:
+    """What a signal means: whether the server runs on."""
+    if renew is None or number != signal.SIGHUP:
+        return False
+    renew(server)
+    return True
 
 
 def _announce(server: _Running) -> None:
@@ -75,46 +92,52 @@ def run_asyncio(
     handler: object,
     place: Place,
     options: ServeOptions,
+    renew: Renew | None = None,
     beside: contextlib.AbstractAsyncContextManager[object] | None = None,
 ) -> None:
     async def run() -> None:
-        stopped = asyncio.Event()
+        signals: asyncio.Queue[int] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        for number in _STOP:
-            loop.add_signal_handler(number, stopped.set)
+        for number in _signals(renew):
+            loop.add_signal_handler(number, signals.put_nowait, number)
         async with (
             beside or contextlib.nullcontext(),
             place.server(ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options) as server,
         ):
             _announce(server)
-            await stopped.wait()
+            while _goes_on(await signals.get(), server, renew):
+                pass
 
     asyncio.run(run())
 
 
-def _run_trio(handler: object, place: Place, options: ServeOptions) -> None:
+def _run_trio(handler: object, place: Place, options: ServeOptions, renew: Renew | None = None) -> None:
     import trio  # noqa: PLC0415 (only when asked for)
 
     import ehlo_io.trio  # noqa: PLC0415
 
     async def run() -> None:
-        with trio.open_signal_receiver(*_STOP) as signals:
+        with trio.open_signal_receiver(*_signals(renew)) as signals:
             async with place.server(ehlo_io.trio.serve, ehlo_io.trio.serve_unix, handler, options) as server:
                 _announce(server)
-                await anext(aiter(signals))
+                while _goes_on(await anext(signals), server, renew):
+                    pass
 
     trio.run(run)
 
 
-def _run_blocking(handler: object, place: Place, options: ServeOptions) -> None:
+def _run_blocking(handler: object, place: Place, options: ServeOptions, renew: Renew | None = None) -> None:
     # An Event could be asked to wake its waiter while the waiter holds its lock; `put` may be
     # called at any moment.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {number: signal.signal(number, lambda number, _: signals.put(number)) for number in _STOP}
+    before = {
+        number: signal.signal(number, lambda number, _: signals.put(number)) for number in _signals(renew)
+    }
     try:
         with place.server(ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix, handler, options) as server:
             _announce(server)
-            signals.get()
+            while _goes_on(signals.get(), server, renew):
+                pass
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -28,6 +29,7 @@ from ehlo_io.cli.common import File, io_option, reason, trace_to_stderr, transcr
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.relay_options import RelayArguments, relay_options
+from ehlo_io.cli.renewal import Accounts, Renewal
 from ehlo_io.cli.runners import RUNNERS, Place, run_asyncio
 from ehlo_io.cli.urls import is_host
 
@@ -137,6 +139,8 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 def serve(**given: Any) -> None:
     """Run a submission server until SIGTERM or SIGINT.
 
+    At SIGHUP --tls-cert, --tls-key, --client-ca and --users-file are read again, and no session ends.
+
     With --maildir a message is on the disk before its sender hears 250; without it a line about each
     message is printed and the message itself is dropped.
     """
@@ -154,9 +158,7 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         raise Failure(f"--host {arguments.host} is no address")
     hostname = arguments.hostname or socket.gethostname()
     policy = _policy(arguments)
-    users = accounts(arguments.user, arguments.users_file)
-    if users is None and policy.require_auth:
-        raise Failure("authentication is required and there are no accounts (see --user, --no-require-auth)")
+    users = Accounts(_users(arguments, policy))
     options = ServeOptions(
         hostname=hostname,
         implicit_tls=arguments.implicit_tls,
@@ -188,10 +190,13 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
     if gateway is not None:
         run = partial(run_asyncio, beside=gateway)
     storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
-    handler = handler_of(storage, users, arguments.keytab)
-    policies.add_rights(handler, arguments.sender)
+    handler = partial(_handler, arguments, storage, users)
+    renewal = None
+    if arguments.tls_cert is not None or arguments.users_file is not None:
+        load_tls = partial(_tls, arguments, options.get("tls"))
+        renewal = Renewal(users, options.get("tls"), partial(_users, arguments, policy), load_tls, handler)
     try:
-        run(handler, place, options)
+        run(handler(), place, options, renewal)
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:
@@ -208,6 +213,13 @@ def _policy(arguments: Arguments) -> ehlo.SubmissionPolicy:
     if arguments.allow_cleartext_auth:
         policy = attrs.evolve(policy, allow_cleartext_auth=True)
     return policy
+
+
+def _users(arguments: Arguments, policy: ehlo.SubmissionPolicy) -> ehlo.UserStore | None:
+    users = accounts(arguments.user, arguments.users_file)
+    if users is None and policy.require_auth:
+        raise Failure("authentication is required and there are no accounts (see --user, --no-require-auth)")
+    return users
 
 
 def accounts(given: tuple[str, ...], file: Path | None) -> ehlo.UserStore | None:
@@ -251,9 +263,16 @@ def _add_tls(options: ServeOptions, arguments: Arguments) -> None:
         if arguments.write_ca is not None:
             write_authority(arguments.write_ca, made.authority)
     elif arguments.tls_cert is not None:
-        options["tls"] = from_files(arguments.tls_cert, arguments.tls_key, arguments.client_ca)
+        options["tls"] = _tls(arguments, None)
     elif arguments.implicit_tls:
         raise Failure("--implicit-tls needs --tls-cert or --self-signed")
+
+
+def _tls(arguments: Arguments, made: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """From the files as they are now; where there are none, what was made."""
+    if arguments.tls_cert is None:
+        return made
+    return from_files(arguments.tls_cert, arguments.tls_key, arguments.client_ca)
 
 
 def _add_proxies(options: ServeOptions, arguments: Arguments) -> None:
@@ -275,7 +294,15 @@ def _storage(maildir: Path | None, hostname: str) -> Storage:
         raise Failure(f"no Maildir in {maildir}: {reason(error)}") from None
 
 
-def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | None = None) -> SimpleNamespace:
+def _handler(arguments: Arguments, storage: Storage, users: Accounts) -> SimpleNamespace:
+    handler = handler_of(storage, None if users.store is None else users, arguments.keytab)
+    policies.add_rights(handler, arguments.sender)
+    return handler
+
+
+def handler_of(
+    storage: Storage, users: ehlo.UserStore | Accounts | None, keytab: Path | None = None
+) -> SimpleNamespace:
     """The hooks of both; what waits for the disk runs where it stalls nobody else."""
     handler = SimpleNamespace(
         on_data=storage.on_data,
@@ -298,7 +325,7 @@ def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | No
     return handler
 
 
-def _owner(users: ehlo.UserStore, session: ehlo.Session, principal: str) -> str | None:
+def _owner(users: ehlo.UserStore | Accounts, session: ehlo.Session, principal: str) -> str | None:
     """The user of a principal: by its whole name, or by what stands before the realm."""
     short = principal.rpartition("@")[0]
     return next((name for name in (principal, short) if name in users), None)
