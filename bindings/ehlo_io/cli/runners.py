@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import queue
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -127,20 +127,23 @@ def _run_trio(handler: object, place: Place, options: ServeOptions, renew: Renew
 
 
 def _run_blocking(handler: object, place: Place, options: ServeOptions, renew: Renew | None = None) -> None:
-    # An Event could be asked to wake its waiter while the waiter holds its lock; `put` may be
-    # called at any moment.
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {
-        number: signal.signal(number, lambda number, _: signals.put(number)) for number in _signals(renew)
-    }
-    try:
-        with place.server(ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix, handler, options) as server:
-            _announce(server)
-            while _goes_on(signals.get(), server, renew):
-                pass
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+    # A handler in Python would be called too late if its thread was about to wait: nothing ends the wait
+    # then. The octet that the interpreter writes ends it in any case.
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    serve, serve_unix = ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix
+    with heard, told:
+        before = {number: signal.signal(number, lambda *_: None) for number in _signals(renew)}
+        written_to = signal.set_wakeup_fd(told.fileno())
+        try:
+            with place.server(serve, serve_unix, handler, options) as server:
+                _announce(server)
+                while _goes_on(heard.recv(1)[0], server, renew):
+                    pass
+        finally:
+            signal.set_wakeup_fd(written_to)
+            for number, previous in before.items():
+                signal.signal(number, previous)
 
 
 RUNNERS: Final = MappingProxyType({"asyncio": run_asyncio, "trio": _run_trio, "blocking": _run_blocking})
