@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import signal
+import socket
 import ssl
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -179,3 +182,53 @@ def test_what_does_not_load_leaves_the_old_in_its_place(tmp_path: Path, wrong: s
 def test_without_files_a_signal_ends_the_program() -> None:
     with serving(OPEN) as program:
         assert program.end(signal.SIGHUP) == -signal.SIGHUP
+
+
+# ---- systemd ----
+
+
+class Systemd:
+    """Hears what a service tells, by its path or by an abstract name."""
+
+    def __init__(self, name: str) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.settimeout(PATIENCE)
+        self.sock.bind(name.replace("@", "\0", 1))
+        self.env = {"NOTIFY_SOCKET": name}
+
+    def heard(self) -> list[str]:
+        return self.sock.recv(4096).decode().split("\n")
+
+
+@pytest.fixture(params=["path", "abstract"])
+def systemd(request: pytest.FixtureRequest) -> Iterator[Systemd]:
+    with tempfile.TemporaryDirectory(prefix="ehlo-") as directory:
+        path = os.path.join(directory, "notify")
+        one = Systemd(path if request.param == "path" else f"@{path}")
+        with one.sock:
+            yield one
+
+
+@each_io
+def test_systemd_hears_how_the_service_is(io: str, tmp_path: Path, systemd: Systemd) -> None:
+    files = Files(tmp_path)
+    with serving(*files.options(), "--io", io, env=systemd.env) as program:
+        assert systemd.heard() == ["READY=1"]
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        program.process.send_signal(signal.SIGHUP)
+        state, when = systemd.heard()
+        assert state == "RELOADING=1"
+        assert int(when.removeprefix("MONOTONIC_USEC=")) >= before
+        assert systemd.heard() == ["READY=1"]
+        assert program.end() == 0
+        assert systemd.heard() == ["STOPPING=1"]
+    assert program.err == ""
+
+
+def test_a_service_that_is_not_heard_serves(tmp_path: Path) -> None:
+    with serving(OPEN, env={"NOTIFY_SOCKET": str(tmp_path / "nobody")}) as program:
+        program.connect().close()
+        assert program.end() == 0
+    assert [line.partition(": ")[2] for line in program.err.splitlines()] == [
+        f"systemd could not be told {state}: No such file or directory" for state in ("READY=1", "STOPPING=1")
+    ]

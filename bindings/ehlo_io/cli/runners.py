@@ -17,7 +17,7 @@ import attrs
 import ehlo_io.asyncio
 import ehlo_io.blocking
 from ehlo_io._server import ServeOptions
-from ehlo_io.cli import renewal
+from ehlo_io.cli import renewal, systemd
 from ehlo_io.cli.common import say
 
 T = TypeVar("T")
@@ -79,13 +79,17 @@ def _signals(renew: Renew | None) -> tuple[signal.Signals, ...]:
 def _goes_on(number: int, server: _Running, renew: Renew | None) -> bool:
     """What a signal means: whether the server runs on."""
     if renew is None or number != signal.SIGHUP:
+        systemd.stopping()
         return False
+    systemd.reloading()
     renew(server)
+    systemd.ready()
     return True
 
 
 def _announce(server: _Running) -> None:
     say(f"listening on {server.path or address_text(*server.address)}")
+    systemd.ready()
 
 
 def run_asyncio(
