@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import suppress
 from os import PathLike
 from types import TracebackType
@@ -12,7 +13,7 @@ from ehlo import flows
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._common import GRACE, LOGGER
-from ehlo_io._server import ServeOptions, ServerSetup
+from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
 __all__ = ["GRACE", "Server", "serve", "serve_unix"]
@@ -21,7 +22,7 @@ __all__ = ["GRACE", "Server", "serve", "serve_unix"]
 class _Connections:
     """The open connections of a server; `_asyncio_pump.Owner` of each."""
 
-    def __init__(self, setup: ServerSetup) -> None:
+    def __init__(self, setup: CurrentSetup) -> None:
         self._setup = setup
         self._make_channel = setup.channel
         self._alarm: AsyncioAlarm | None = None
@@ -77,12 +78,12 @@ class Server:
     """A server, running while its `async with` block does."""
 
     def __init__(self, setup: ServerSetup, host: str, port: int, unix: UnixSocket | None = None) -> None:
-        self._setup = setup
+        self._setup = CurrentSetup(setup)
         self._unix = unix
         self._host = host
         self._port = port
         self._listener: asyncio.Server | None = None
-        self._connections = _Connections(setup)
+        self._connections = _Connections(self._setup)
         self._closed = asyncio.Event()
 
     @property
@@ -97,6 +98,16 @@ class Server:
     def path(self) -> str | None:
         """The UNIX socket that the server listens on, where it is one."""
         return None if self._unix is None else self._unix.path
+
+    def renew(
+        self, handler: object, *, tls: ssl.SSLContext | None = None, certificate: str | None = None
+    ) -> None:
+        """Serve new connections with this handler; `tls` and `certificate` are those of new handshakes.
+
+        All other options stay as they were, and sessions that are open keep their handler. Raises
+        LocalProtocolError or TypeError for what could never work, and then nothing has changed.
+        """
+        self._setup.renew(handler, tls, certificate)
 
     async def serve_forever(self) -> None:
         """Wait until `close` is called or the task is cancelled."""

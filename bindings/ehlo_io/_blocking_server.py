@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import Final, Unpack
 
 from ehlo import flows
 from ehlo_io._common import GRACE, LOGGER, peer_of
-from ehlo_io._server import ServeOptions, ServerSetup
+from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._socket_pump import LeftBehind, SocketPump
 from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
@@ -29,9 +30,9 @@ class Server:
     """A running server. Leaving its `with` block, or `close`, ends it."""
 
     def __init__(self, setup: ServerSetup, listener: socket.socket, unix: UnixSocket | None = None) -> None:
-        self._setup = setup
+        self._setup = CurrentSetup(setup)
         self._unix = unix
-        self._make_channel = setup.channel
+        self._make_channel = self._setup.channel
         self._listener = listener
         self._lock = threading.Lock()
         self._pumps: dict[SocketPump, threading.Thread] = {}
@@ -138,6 +139,16 @@ class Server:
         # A thread that a hook holds longer stays behind.
         _join(open_pumps.values())
         self._wake.close()
+
+    def renew(
+        self, handler: object, *, tls: ssl.SSLContext | None = None, certificate: str | None = None
+    ) -> None:
+        """Serve new connections with this handler; `tls` and `certificate` are those of new handshakes.
+
+        All other options stay as they were, and sessions that are open keep their handler. Raises
+        LocalProtocolError or TypeError for what could never work, and then nothing has changed.
+        """
+        self._setup.renew(handler, tls, certificate)
 
     def serve_forever(self) -> None:
         """Return when `close` was called, in another thread or a signal handler."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Sequence
 from typing import TypedDict
@@ -54,6 +55,11 @@ class ServeOptions(TypedDict, total=False):
     """What is mended in messages, and refused of them, before the handler gets them; by default nothing."""
     trace: ehlo.Trace | None
     """Called with each record of the redacted transcript."""
+    connections: int | None
+    """How many are open at once; one more is told 421 and closed. By default any number."""
+    connections_per_peer: int | None
+    """The same of one address, but for UNIX sockets. Behind a proxy that is the source in its header, and
+    a connection counts, here and in all, when its header has come."""
 
 
 @attrs.frozen(kw_only=True)
@@ -70,6 +76,9 @@ class ServerSetup:
     trace: ehlo.Trace | None
     proxies: tuple[ehlo.Network, ...]
     """Who may say for whom it speaks."""
+    crowd: flows.Crowd | None
+    options: ServeOptions = attrs.field(repr=False)
+    """As they were given."""
 
     @classmethod
     def of(cls, handler: object, options: ServeOptions) -> ServerSetup:
@@ -127,6 +136,8 @@ class ServerSetup:
             fixups=_fixups(options.get("message_policy")),
             trace=options.get("trace"),
             proxies=proxies,
+            crowd=_crowd(options.get("connections"), options.get("connections_per_peer")),
+            options=options,
         )
 
     def flow(self, peer: str | None) -> flows.Flow[None]:
@@ -139,10 +150,31 @@ class ServerSetup:
             proxied_from=self.proxied_from,
             warn=LOGGER.warning,
             fixups=self.fixups,
+            crowd=self.crowd,
         )
 
     def channel(self) -> Channel:
         return Channel(self.tls, server_side=True, certificate=self.certificate)
+
+
+class CurrentSetup:
+    """The setup of a running server, which may be another one for the connections to come."""
+
+    def __init__(self, setup: ServerSetup) -> None:
+        self.setup = setup
+
+    def flow(self, peer: str | None) -> flows.Flow[None]:
+        return self.setup.flow(peer)
+
+    def channel(self) -> Channel:
+        """Made for a handshake: a connection that was there before has the new certificate, too."""
+        return self.setup.channel()
+
+    def renew(self, handler: object, tls: ssl.SSLContext | None, certificate: str | None) -> None:
+        """Raises what `ServerSetup.of` raises, and then nothing has changed."""
+        options = self.setup.options.copy()
+        options["tls"], options["certificate"] = tls, certificate
+        self.setup = attrs.evolve(ServerSetup.of(handler, options), crowd=self.setup.crowd)
 
 
 def _to_proxies(extensions: Sequence[ehlo.Extension]) -> tuple[ehlo.Extension, ...]:
@@ -152,6 +184,13 @@ def _to_proxies(extensions: Sequence[ehlo.Extension]) -> tuple[ehlo.Extension, .
     chosen = [extension for extension in extensions if extension not in others]
     proxy = ehlo.OfferFacts(xclient=True)
     return (*others, *([extension for extension in chosen if extension.offer(proxy)] or [every]))
+
+
+def _crowd(connections: int | None, per_peer: int | None) -> flows.Crowd | None:
+    if connections is None and per_peer is None:
+        return None
+    # Taken twice where a collection in the midst of it ends a flow that was given up.
+    return flows.Crowd(connections=connections, per_peer=per_peer, guard=threading.RLock())
 
 
 def _fixups(policy: ehlo.MessagePolicy | None) -> flows.Fixups | None:

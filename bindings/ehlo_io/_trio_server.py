@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from contextlib import AsyncExitStack, suppress
 from os import PathLike
 from types import TracebackType
@@ -11,7 +12,7 @@ import trio
 
 from ehlo import flows
 from ehlo_io._common import GRACE, LOGGER, peer_of
-from ehlo_io._server import ServeOptions, ServerSetup
+from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._trio_pump import TrioPump, bare
 from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
@@ -22,9 +23,9 @@ class Server:
     """A server, running while its `async with` block does."""
 
     def __init__(self, setup: ServerSetup, host: str, port: int, unix: UnixSocket | None = None) -> None:
-        self._setup = setup
+        self._setup = CurrentSetup(setup)
         self._unix = unix
-        self._make_channel = setup.channel
+        self._make_channel = self._setup.channel
         self._host = host
         self._port = port
         self._listeners: list[trio.SocketListener] = []
@@ -78,6 +79,16 @@ class Server:
                 with self._accepting:
                     await trio.serve_listeners(self._serve, self._listeners, handler_nursery=nursery)
         self._ended.set()
+
+    def renew(
+        self, handler: object, *, tls: ssl.SSLContext | None = None, certificate: str | None = None
+    ) -> None:
+        """Serve new connections with this handler; `tls` and `certificate` are those of new handshakes.
+
+        All other options stay as they were, and sessions that are open keep their handler. Raises
+        LocalProtocolError or TypeError for what could never work, and then nothing has changed.
+        """
+        self._setup.renew(handler, tls, certificate)
 
     async def serve_forever(self) -> None:
         """Wait until `close` is called or the task is cancelled."""

@@ -63,6 +63,8 @@ TOO_MANY_ERRORS: Final = Reply(421, "Too many errors", "4.7.0")
 TOO_MANY_COMMANDS: Final = Reply(421, "Too many commands without a message", "4.7.0")
 TIMED_OUT: Final = Reply(421, "Timeout, closing connection", "4.4.2")
 NOT_THE_PROXY: Final = Reply(421, "Only for connections by its proxy, closing connection", "4.7.0")
+TOO_MANY_CONNECTIONS: Final = Reply(421, "Too many connections from your address", "4.7.0")
+SERVER_FULL: Final = Reply(421, "Too many connections, try again later", "4.3.2")
 SHUTTING_DOWN: Final = Reply(421, "Service not available, closing connection", "4.3.2")
 
 # ---- TLS and AUTH ----

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -159,14 +159,14 @@ class Program:
 
 
 @contextlib.contextmanager
-def serving(*options: object) -> Iterator[Program]:
+def serving(*options: object, env: Mapping[str, str] | None = None) -> Iterator[Program]:
     argv = [sys.executable, "-m", "ehlo_io", "serve", "--port", "0", *map(str, options)]
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=python_environment(),
+        env=python_environment(env),
         start_new_session=True,
     )
     # A program that says nothing is ended, which ends the wait for its first line.

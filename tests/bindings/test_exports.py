@@ -22,7 +22,7 @@ def test_a_binding(name: str) -> None:
     module = importlib.import_module(f"ehlo_io.{name}")
     assert module.__all__ == ["GRACE", "Client", "Server", "connect", "connect_unix", "serve", "serve_unix"]
     assert {"submit", "close", "capabilities", "tls"} <= set(dir(module.Client))
-    assert {"address", "close", "path", "serve_forever"} <= set(dir(module.Server))
+    assert {"address", "close", "path", "renew", "serve_forever"} <= set(dir(module.Server))
 
 
 def test_the_gateway() -> None:

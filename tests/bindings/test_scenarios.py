@@ -24,6 +24,7 @@ for _topic in (
     "unix",
     "extensions",
     "policy",
+    "crowd",
 ):
     importlib.import_module(f"tests.bindings.scenarios_{_topic}")
 

@@ -20,7 +20,7 @@ import ehlo_io.trio
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._client import ClientSetup
-from ehlo_io._server import ServeOptions, ServerSetup
+from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._tls import Channel
 
 MODULES: list[Any] = [ehlo_io.asyncio, ehlo_io.trio, ehlo_io.blocking]
@@ -238,3 +238,33 @@ def test_whoever_offers_burl_can_fetch() -> None:
             return b""
 
     assert ServerSetup.of(Fetching(), options).config.burl == ehlo.BurlSources(imap=True)
+
+
+# ---- another handler, another certificate ----
+
+
+def test_renewal_keeps_the_other_options_and_the_count(certificates: Certificates) -> None:
+    options: ServeOptions = {"hostname": HOSTNAME, "tls": certificates.server, "connections": 2}
+    current = CurrentSetup(ServerSetup.of(Sink(), options))
+    before, sink = current.setup, Sink()
+    current.renew(sink, certificates.stranger, None)
+    assert current.setup.tls is certificates.stranger
+    assert current.setup.certificate not in (None, before.certificate)
+    assert current.setup.hooks.methods["on_message"] == sink.on_message
+    assert current.setup.config.hostname == HOSTNAME
+    assert current.setup.crowd is before.crowd is not None
+    assert options["tls"] is certificates.server
+
+
+def test_renewal_that_could_never_work_changes_nothing(certificates: Certificates) -> None:
+    options: ServeOptions = {"tls": certificates.server, "implicit_tls": True}
+    current = CurrentSetup(ServerSetup.of(Sink(), options))
+    before = current.setup
+    for handler, tls, error in (
+        (object(), certificates.server, ehlo.LocalProtocolError),
+        (Sink(), None, ehlo.LocalProtocolError),
+        (Misspelt(), certificates.server, TypeError),
+    ):
+        with pytest.raises(error):
+            current.renew(handler, tls, None)
+        assert current.setup is before

@@ -210,6 +210,7 @@ FLOWS = [
     "AnyRecipient",
     "Ask",
     "Close",
+    "Crowd",
     "Delivery",
     "Exchange",
     "Fixups",

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
-import queue
-import signal
 import socket
+import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import attrs
 import click
 
 import ehlo
 import ehlo.extensions
-import ehlo_io.asyncio
-import ehlo_io.blocking
 from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
 from ehlo_io.cli import policies
 from ehlo_io.cli.announcer import Announcer, Storage
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
-from ehlo_io.cli.common import File, io_option, reason, say, trace_to_stderr, transcript_option
+from ehlo_io.cli.common import File, io_option, reason, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
 from ehlo_io.cli.relay_options import RelayArguments, relay_options
+from ehlo_io.cli.renewal import Accounts, Renewal
+from ehlo_io.cli.runners import RUNNERS, Place, run_asyncio
 from ehlo_io.cli.urls import is_host
 
-T = TypeVar("T")
 PRESETS: Final = MappingProxyType(
     {
         "oxsmtp-2008": ehlo.OXSMTP_2008,
@@ -45,7 +41,6 @@ PRESETS: Final = MappingProxyType(
         "open-test": ehlo.OPEN_TEST,
     }
 )
-_STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _HERE: Final = ("127.0.0.0/8", "::1", flows.UNIX_PEER)
 
 
@@ -78,6 +73,8 @@ class Arguments:
     allow_cleartext_auth: bool
     max_size: int | None
     xclient_from: tuple[str, ...]
+    max_connections: int | None
+    max_per_peer: int | None
     preset: str
     sender: tuple[str, ...]
     no_fixups: bool
@@ -131,6 +128,8 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option(
     "--xclient-from", multiple=True, metavar="NET[,...]", help="Proxies to believe (XCLIENT).  [repeatable]"
 )
+@click.option("--max-connections", type=click.IntRange(1), metavar="N", help="Open at once; others get 421.")
+@click.option("--max-per-peer", type=click.IntRange(1), metavar="N", help="The same of one address.")
 @relay_options
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @policies.sender_option
@@ -139,6 +138,8 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @transcript_option
 def serve(**given: Any) -> None:
     """Run a submission server until SIGTERM or SIGINT.
+
+    At SIGHUP --tls-cert, --tls-key, --client-ca and --users-file are read again, and no session ends.
 
     With --maildir a message is on the disk before its sender hears 250; without it a line about each
     message is printed and the message itself is dropped.
@@ -157,9 +158,7 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         raise Failure(f"--host {arguments.host} is no address")
     hostname = arguments.hostname or socket.gethostname()
     policy = _policy(arguments)
-    users = accounts(arguments.user, arguments.users_file)
-    if users is None and policy.require_auth:
-        raise Failure("authentication is required and there are no accounts (see --user, --no-require-auth)")
+    users = Accounts(_users(arguments, policy))
     options = ServeOptions(
         hostname=hostname,
         implicit_tls=arguments.implicit_tls,
@@ -171,6 +170,8 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         require_channel_binding=arguments.require_channel_binding,
         lmtp=arguments.lmtp,
         xclient_from=names(arguments.xclient_from),
+        connections=arguments.max_connections,
+        connections_per_peer=arguments.max_per_peer,
         message_policy=policies.message_policy(policy, no_fixups=arguments.no_fixups),
     )
     _add_tls(options, arguments)
@@ -187,12 +188,15 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         hostname, io=arguments.io, maildir=arguments.maildir, transcript=arguments.transcript
     )
     if gateway is not None:
-        run = partial(_run_asyncio, beside=gateway)
+        run = partial(run_asyncio, beside=gateway)
     storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
-    handler = handler_of(storage, users, arguments.keytab)
-    policies.add_rights(handler, arguments.sender)
+    handler = partial(_handler, arguments, storage, users)
+    renewal = None
+    if arguments.tls_cert is not None or arguments.users_file is not None:
+        load_tls = partial(_tls, arguments, options.get("tls"))
+        renewal = Renewal(users, options.get("tls"), partial(_users, arguments, policy), load_tls, handler)
     try:
-        run(handler, place, options)
+        run(handler(), place, options, renewal)
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:
@@ -209,6 +213,13 @@ def _policy(arguments: Arguments) -> ehlo.SubmissionPolicy:
     if arguments.allow_cleartext_auth:
         policy = attrs.evolve(policy, allow_cleartext_auth=True)
     return policy
+
+
+def _users(arguments: Arguments, policy: ehlo.SubmissionPolicy) -> ehlo.UserStore | None:
+    users = accounts(arguments.user, arguments.users_file)
+    if users is None and policy.require_auth:
+        raise Failure("authentication is required and there are no accounts (see --user, --no-require-auth)")
+    return users
 
 
 def accounts(given: tuple[str, ...], file: Path | None) -> ehlo.UserStore | None:
@@ -252,9 +263,16 @@ def _add_tls(options: ServeOptions, arguments: Arguments) -> None:
         if arguments.write_ca is not None:
             write_authority(arguments.write_ca, made.authority)
     elif arguments.tls_cert is not None:
-        options["tls"] = from_files(arguments.tls_cert, arguments.tls_key, arguments.client_ca)
+        options["tls"] = _tls(arguments, None)
     elif arguments.implicit_tls:
         raise Failure("--implicit-tls needs --tls-cert or --self-signed")
+
+
+def _tls(arguments: Arguments, made: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """From the files as they are now; where there are none, what was made."""
+    if arguments.tls_cert is None:
+        return made
+    return from_files(arguments.tls_cert, arguments.tls_key, arguments.client_ca)
 
 
 def _add_proxies(options: ServeOptions, arguments: Arguments) -> None:
@@ -262,17 +280,6 @@ def _add_proxies(options: ServeOptions, arguments: Arguments) -> None:
         options["proxied_from"] = (*_HERE, *arguments.proxy_from)
     elif arguments.proxy_from:
         raise Failure("--proxy-from needs --proxy-protocol")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def address_text(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 # ---- the handler ----
@@ -287,7 +294,15 @@ def _storage(maildir: Path | None, hostname: str) -> Storage:
         raise Failure(f"no Maildir in {maildir}: {reason(error)}") from None
 
 
-def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | None = None) -> SimpleNamespace:
+def _handler(arguments: Arguments, storage: Storage, users: Accounts) -> SimpleNamespace:
+    handler = handler_of(storage, None if users.store is None else users, arguments.keytab)
+    policies.add_rights(handler, arguments.sender)
+    return handler
+
+
+def handler_of(
+    storage: Storage, users: ehlo.UserStore | Accounts | None, keytab: Path | None = None
+) -> SimpleNamespace:
     """The hooks of both; what waits for the disk runs where it stalls nobody else."""
     handler = SimpleNamespace(
         on_data=storage.on_data,
@@ -310,7 +325,7 @@ def handler_of(storage: Storage, users: ehlo.UserStore | None, keytab: Path | No
     return handler
 
 
-def _owner(users: ehlo.UserStore, session: ehlo.Session, principal: str) -> str | None:
+def _owner(users: ehlo.UserStore | Accounts, session: ehlo.Session, principal: str) -> str | None:
     """The user of a principal: by its whole name, or by what stands before the realm."""
     short = principal.rpartition("@")[0]
     return next((name for name in (principal, short) if name in users), None)
@@ -321,98 +336,6 @@ def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) 
     LOGGER.warning(
         "AUTH %s refused (session with %s, failure %d): %s", mechanism, session.peer, failures, why
     )
-
-
-# ---- running until a signal ----
-
-
-@attrs.frozen
-class Place:
-    """What to listen on: host and port, or a UNIX socket."""
-
-    host: str
-    port: int
-    path: Path | None
-    mode: int
-
-    @property
-    def public(self) -> bool:
-        return self.path is None and not _is_loopback(self.host)
-
-    def __str__(self) -> str:
-        return address_text(self.host, self.port) if self.path is None else str(self.path)
-
-    def server(
-        self, tcp: Callable[..., T], unix: Callable[..., T], handler: object, options: ServeOptions
-    ) -> T:
-        """`serve` or `serve_unix` of a binding, called."""
-        if self.path is None:
-            return tcp(handler, self.host, self.port, **options)
-        return unix(handler, self.path, mode=self.mode, **options)
-
-
-class _Running(Protocol):
-    @property
-    def path(self) -> str | None: ...
-
-    @property
-    def address(self) -> tuple[str, int]: ...
-
-
-def _announce(server: _Running) -> None:
-    say(f"listening on {server.path or address_text(*server.address)}")
-
-
-def _run_asyncio(
-    handler: object,
-    place: Place,
-    options: ServeOptions,
-    beside: contextlib.AbstractAsyncContextManager[object] | None = None,
-) -> None:
-    async def run() -> None:
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in _STOP:
-            loop.add_signal_handler(number, stopped.set)
-        async with (
-            beside or contextlib.nullcontext(),
-            place.server(ehlo_io.asyncio.serve, ehlo_io.asyncio.serve_unix, handler, options) as server,
-        ):
-            _announce(server)
-            await stopped.wait()
-
-    asyncio.run(run())
-
-
-def _run_trio(handler: object, place: Place, options: ServeOptions) -> None:
-    import trio  # noqa: PLC0415 (only when asked for)
-
-    import ehlo_io.trio  # noqa: PLC0415
-
-    async def run() -> None:
-        with trio.open_signal_receiver(*_STOP) as signals:
-            async with place.server(ehlo_io.trio.serve, ehlo_io.trio.serve_unix, handler, options) as server:
-                _announce(server)
-                await anext(aiter(signals))
-
-    trio.run(run)
-
-
-def _run_blocking(handler: object, place: Place, options: ServeOptions) -> None:
-    # An Event could be asked to wake its waiter while the waiter holds its lock; `put` may be
-    # called at any moment.
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {number: signal.signal(number, lambda number, _: signals.put(number)) for number in _STOP}
-    try:
-        with place.server(ehlo_io.blocking.serve, ehlo_io.blocking.serve_unix, handler, options) as server:
-            _announce(server)
-            signals.get()
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
-
-
-RUNNERS: Final = MappingProxyType({"asyncio": _run_asyncio, "trio": _run_trio, "blocking": _run_blocking})
 
 
 @contextlib.contextmanager

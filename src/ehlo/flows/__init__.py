@@ -11,6 +11,7 @@ from ehlo._lazy import lazily
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ehlo.flows._close import close
+    from ehlo.flows._crowd import Crowd
     from ehlo.flows._fixups import Fixups
     from ehlo.flows._many import Delivery, submit_many
     from ehlo.flows._open import open_session
@@ -56,6 +57,7 @@ __all__ = [
     "AnyRecipient",
     "Ask",
     "Close",
+    "Crowd",
     "Delivery",
     "Exchange",
     "Fixups",
@@ -104,6 +106,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.flows._close": """
             close
+        """,
+        "ehlo.flows._crowd": """
+            Crowd
         """,
         "ehlo.flows._fixups": """
             Fixups

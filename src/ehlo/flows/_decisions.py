@@ -15,6 +15,16 @@ from ehlo._events import (
     VrfyReceived,
     XClientReceived,
 )
+from ehlo.sasl import (
+    Authorize,
+    FetchSecret,
+    Need,
+    VerifyExternal,
+    VerifyPassword,
+    VerifyPrincipal,
+    VerifyToken,
+    Work,
+)
 
 # The events that one hook decides, and what it is told.
 DECISIONS: Final[dict[type[object], tuple[str, Callable[[Any], tuple[object, ...]]]]] = {
@@ -37,6 +47,25 @@ def undecided_events(names: frozenset[str], rights: bool, pause: bool) -> frozen
     if pause:
         decided.add(ConnectionOpened)
     return frozenset(DECISIONS) - decided
+
+
+def asked(need: Need) -> tuple[str, tuple[object, ...]] | Work:
+    """The hook that answers the need of a mechanism, and what it is told; Work is done without one."""
+    match need:
+        case VerifyPassword(username, password, authzid):
+            return "on_auth_password", (username, password, authzid)
+        case FetchSecret(username, kind, domain):
+            return "on_auth_secret", (username, kind, domain)
+        case VerifyToken(username, token, host, port):
+            return "on_auth_token", (username, token, host, port)
+        case VerifyExternal(authzid):
+            return "on_auth_external", (authzid,)
+        case VerifyPrincipal(principal):
+            return "on_auth_kerberos", (principal,)
+        case Authorize(authcid, authzid):
+            return "on_auth_authorize", (authcid, authzid)
+        case Work():
+            return need
 
 
 def complain(hook: str, answer: object) -> None:

@@ -39,21 +39,13 @@ from ehlo._events import (
 from ehlo._state import State
 from ehlo.extensions import Parameters
 from ehlo.flows._content import Content
-from ehlo.flows._decisions import DECISIONS, complain, reraise, undecided_events
+from ehlo.flows._crowd import Crowd, counted
+from ehlo.flows._decisions import DECISIONS, asked, complain, reraise, undecided_events
 from ehlo.flows._proxied import TrustedProxies, introduced
 from ehlo.flows.actions import Ask, Close, Exchange, Flow, Receive, Send, Shutdown, StartTLS
 from ehlo.flows.handler import Hooks, Session
 from ehlo.policy import owns
-from ehlo.sasl import (
-    Authorize,
-    FetchSecret,
-    VerifyExternal,
-    VerifyPassword,
-    VerifyPrincipal,
-    VerifyToken,
-    Work,
-    proved,
-)
+from ehlo.sasl import Work, proved
 from ehlo.server import ServerConnection
 from ehlo.wire.address import Mailbox, ReversePath
 from ehlo.wire.codes import CLOSING
@@ -76,18 +68,21 @@ def serve(
     proxied_from: TrustedProxies | None = None,
     warn: Callable[[str], None] = lambda _: None,
     fixups: Fixups | None = None,
+    crowd: Crowd | None = None,
 ) -> Flow[None]:
     """Serve one connection to its end. Never raises for what the peer or the handler does.
 
     `peer` is the transport's address as text. With `proxied_from` the connection must come from one of
     these and begin with a PROXY header, whose source is the peer from then on; `warn` is told when it
     does not. With `fixups` the hooks get messages as that policy mends them, and what it refuses they do
-    not get.
+    not get. With `crowd` there are only so many connections at once: behind a proxy those count that it
+    has spoken for.
     """
     server = _Server(conn, hooks, peer, fixups)
-    if proxied_from is None:
-        return server.run(implicit_tls=implicit_tls)
-    return server.run_behind(proxied_from, warn, implicit_tls=implicit_tls)
+    if proxied_from is not None:
+        return server.run_behind(proxied_from, warn, crowd, implicit_tls=implicit_tls)
+    flow = server.run(implicit_tls=implicit_tls)
+    return flow if crowd is None else counted(crowd, conn, peer, flow, warn, implicit_tls=implicit_tls)
 
 
 class _Server:
@@ -125,13 +120,26 @@ class _Server:
         self._quit = False
 
     def run_behind(
-        self, trusted: TrustedProxies, warn: Callable[[str], None], *, implicit_tls: bool
+        self,
+        trusted: TrustedProxies,
+        warn: Callable[[str], None],
+        crowd: Crowd | None,
+        *,
+        implicit_tls: bool,
     ) -> Flow[None]:
         """`run`, once the proxy has said whom it speaks for."""
         conn = self._conn
         self._peer, self._proxy, received = yield from introduced(
             conn, self._peer, trusted, warn, implicit_tls=implicit_tls
         )
+        flow = self._run_on(received, implicit_tls=implicit_tls)
+        if crowd is not None and conn.state is not State.CLOSED:
+            flow = counted(crowd, conn, self._peer, flow, warn, implicit_tls=implicit_tls)
+        yield from flow
+
+    def _run_on(self, received: bytes, *, implicit_tls: bool) -> Flow[None]:
+        """`run`, with what came behind the header."""
+        conn = self._conn
         if implicit_tls and conn.state is not State.CLOSED:
             yield from self._handshake(received)
         elif received:
@@ -412,21 +420,11 @@ class _Server:
         self._refusal = None
 
     def _auth(self, event: AuthNeed) -> Flow[None]:
-        match event.need:
-            case VerifyPassword(username, password, authzid):
-                question = self._question("on_auth_password", username, password, authzid)
-            case FetchSecret(username, kind, domain):
-                question = self._question("on_auth_secret", username, kind, domain)
-            case VerifyToken(username, token, host, port):
-                question = self._question("on_auth_token", username, token, host, port)
-            case VerifyExternal(authzid):
-                question = self._question("on_auth_external", authzid)
-            case VerifyPrincipal(principal):
-                question = self._question("on_auth_kerberos", principal)
-            case Work(work):
-                question = Ask(work, True, timeout=self._conn.config.limits.hook_timeout)
-            case Authorize(authcid, authzid):
-                question = self._question("on_auth_authorize", authcid, authzid)
+        need = asked(event.need)
+        if isinstance(need, Work):
+            question: Ask | None = Ask(need.work, True, timeout=self._conn.config.limits.hook_timeout)
+        else:
+            question = self._question(need[0], *need[1])
         if question is None:
             # Nobody vouches for it: the answer is no.
             self._conn.auth_answer(None)
