@@ -8,7 +8,6 @@ So an address that is not trusted gets no session at all: not one with its own a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 import attrs
@@ -19,10 +18,11 @@ from ehlo._events import Deadline, Wait
 from ehlo._limits import Limits
 from ehlo._value import Value
 from ehlo.flows.actions import Flow, Receive, Shutdown
+from ehlo.policy.trust import UNIX, Network, networks_of, trusted, unmapped
 from ehlo.server import ServerConnection
 from ehlo.wire.proxy import ProxyError, ProxyHeader, parse
 
-UNIX_PEER: Final = "unix"
+UNIX_PEER: Final = UNIX
 """The address of every peer on a UNIX socket."""
 
 
@@ -30,42 +30,23 @@ UNIX_PEER: Final = "unix"
 class TrustedProxies(Value):
     """The peers whose PROXY header is believed; `peer in trusted` for an address as text."""
 
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    unix: bool = False
-    """Whoever may connect to a UNIX socket."""
+    networks: tuple[Network, ...] = ()
 
     @classmethod
     def of(cls, names: Iterable[str]) -> TrustedProxies:
         """From networks or addresses as text, and "unix". Raises LocalProtocolError."""
-        if isinstance(names, str):
-            raise LocalProtocolError("trusted proxies are a list of networks, not one text")
-        given = tuple(names)
-        if not given:
+        networks = networks_of(names)
+        if not networks:
             raise LocalProtocolError("behind a proxy some address must be trusted")
-        try:
-            networks = tuple(ip_network(name) for name in given if name != UNIX_PEER)
-        except ValueError as error:
-            raise LocalProtocolError(f"no network of trusted proxies: {error}") from None
-        return cls(networks, UNIX_PEER in given)
+        return cls(networks)
 
     def __contains__(self, peer: object) -> bool:
-        if peer == UNIX_PEER:
-            return self.unix
-        try:
-            address = _unmapped(ip_address(str(peer)))
-        except ValueError:
-            return False
-        return any(address in network for network in self.networks)
-
-
-def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """IPv4 as such: a socket for both families shows it as ::ffff:192.0.2.1."""
-    return getattr(address, "ipv4_mapped", None) or address
+        return isinstance(peer, str) and trusted(peer, self.networks)
 
 
 def source_of(header: ProxyHeader) -> str | None:
     """The client's address as text; None: the proxy does not tell, or speaks for itself."""
-    return None if header.source is None else str(_unmapped(header.source.address))
+    return None if header.source is None else str(unmapped(header.source.address))
 
 
 def receive_header(limits: Limits) -> Flow[tuple[ProxyHeader, bytes] | None]:
@@ -90,7 +71,7 @@ def receive_header(limits: Limits) -> Flow[tuple[ProxyHeader, bytes] | None]:
 def introduced(
     conn: ServerConnection,
     peer: str | None,
-    trusted: TrustedProxies,
+    proxies: TrustedProxies,
     warn: Callable[[str], None],
     *,
     implicit_tls: bool,
@@ -99,7 +80,7 @@ def introduced(
 
     Without a header, or from an address that is not trusted, the connection is closed.
     """
-    if peer in trusted:
+    if peer in proxies:
         try:
             found = yield from receive_header(conn.config.limits)
         except (ProxyError, TimeoutError) as error:

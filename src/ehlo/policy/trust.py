@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Literal, TypeAlias
 
 from ehlo._errors import LocalProtocolError
@@ -38,9 +38,12 @@ def trusted(peer: str | None, networks: Sequence[Network]) -> bool:
     if peer == UNIX:
         return UNIX in networks
     try:
-        address = ip_address(peer)
+        address = unmapped(ip_address(peer))
     except ValueError:
         return False
-    # A socket for both families shows IPv4 clients like this.
-    address = getattr(address, "ipv4_mapped", None) or address
     return any(network != UNIX and address in network for network in networks)
+
+
+def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """IPv4 as such: a socket for both families shows it as ::ffff:192.0.2.1."""
+    return getattr(address, "ipv4_mapped", None) or address

@@ -32,6 +32,16 @@ def sendable(what: str, secret: Secret) -> bytes:
     raise LocalProtocolError(f"the {what} holds half of a surrogate pair")
 
 
+def sendable_authzid(authzid: str) -> bytes:
+    """An authorization identity, prepared; empty for none. Raises LocalProtocolError [RFC4954-4q]."""
+    if not authzid:
+        return b""
+    try:
+        return sendable("authorization identity", saslprep(authzid))
+    except SaslprepError:
+        raise LocalProtocolError("SASLprep refuses the authorization identity") from None
+
+
 def acts_as_itself(credentials: Credentials) -> TypeGuard[Password]:
     """Whether a mechanism without an authorization identity can serve these credentials."""
     return isinstance(credentials, Password) and credentials.authzid in ("", credentials.username)

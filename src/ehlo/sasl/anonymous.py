@@ -8,15 +8,13 @@ from ehlo._errors import LocalProtocolError
 from ehlo.sasl._base import (
     Challenge,
     ClientContext,
-    ClientMechanism,
     Done,
     Identity,
-    MechanismError,
     Refuse,
     ServerMechanism,
     ServerSteps,
-    decode_challenge,
 )
+from ehlo.sasl._one_message import OneMessageClient
 from ehlo.sasl._saslprep import SaslprepError, check_trace
 from ehlo.sasl.credentials import Anonymous, Credentials
 from ehlo.wire.address import AddressError, Mailbox
@@ -60,35 +58,20 @@ class AnonymousServer(ServerMechanism):
         return Done(Identity(ANONYMOUS, ANONYMOUS, self.name, anonymous=True, trace=trace))
 
 
-class AnonymousClient(ClientMechanism):
+class AnonymousClient(OneMessageClient):
     """ANONYMOUS in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
 
     name: ClassVar[str] = "ANONYMOUS"
-    conclusive: ClassVar[bool] = True
 
     def __init__(self, credentials: Credentials, context: ClientContext) -> None:
+        super().__init__()
         if not isinstance(credentials, Anonymous):
             raise LocalProtocolError("ANONYMOUS needs Anonymous credentials")
         fault = _fault(credentials.trace)
         if fault is not None:
             raise LocalProtocolError(fault)
-        self._trace = credentials.trace.encode()
-        self._sent = False
+        self._message = credentials.trace.encode()
 
     @classmethod
     def serves(cls, credentials: Credentials, context: ClientContext) -> bool:
         return isinstance(credentials, Anonymous)
-
-    def initial(self) -> bytes | None:
-        self._sent = True
-        return self._trace
-
-    def respond(self, text: bytes) -> bytes:
-        if decode_challenge(text) or self._sent:
-            raise MechanismError("ANONYMOUS has no such challenge")
-        self._sent = True
-        return self._trace
-
-    def succeeded(self) -> None:
-        if not self._sent:
-            raise MechanismError("success before anything was sent")

@@ -9,18 +9,16 @@ from ehlo.sasl._base import (
     Authorize,
     Challenge,
     ClientContext,
-    ClientMechanism,
     Done,
     Identity,
-    MechanismError,
     Refuse,
     ServerMechanism,
     ServerSteps,
     VerifyExternal,
-    decode_challenge,
 )
+from ehlo.sasl._one_message import OneMessageClient
 from ehlo.sasl._saslprep import SaslprepError, saslprep
-from ehlo.sasl._text import sendable
+from ehlo.sasl._text import sendable_authzid
 from ehlo.sasl.credentials import Credentials, External
 
 
@@ -54,38 +52,17 @@ class ExternalServer(ServerMechanism):
         return Done(Identity(username, acting, self.name))
 
 
-class ExternalClient(ClientMechanism):
+class ExternalClient(OneMessageClient):
     """EXTERNAL in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
 
     name: ClassVar[str] = "EXTERNAL"
-    conclusive: ClassVar[bool] = True
 
     def __init__(self, credentials: Credentials, context: ClientContext) -> None:
+        super().__init__()
         if not isinstance(credentials, External):
             raise LocalProtocolError("EXTERNAL needs External credentials")
-        self._authzid = b""
-        if credentials.authzid:
-            try:
-                self._authzid = sendable("authorization identity", saslprep(credentials.authzid))
-            except SaslprepError:
-                raise LocalProtocolError("SASLprep refuses the authorization identity") from None
-        self._sent = False
+        self._message = sendable_authzid(credentials.authzid)
 
     @classmethod
     def serves(cls, credentials: Credentials, context: ClientContext) -> bool:
         return isinstance(credentials, External)
-
-    def initial(self) -> bytes | None:
-        # [RFC4422-A-d] also when it is empty: `=`.
-        self._sent = True
-        return self._authzid
-
-    def respond(self, text: bytes) -> bytes:
-        if decode_challenge(text) or self._sent:
-            raise MechanismError("EXTERNAL has no such challenge")
-        self._sent = True
-        return self._authzid
-
-    def succeeded(self) -> None:
-        if not self._sent:
-            raise MechanismError("success before the identity was sent")

@@ -34,7 +34,7 @@ from ehlo.sasl._base import (
     decode_challenge,
 )
 from ehlo.sasl._saslprep import SaslprepError, saslprep
-from ehlo.sasl._text import sendable, text_of
+from ehlo.sasl._text import sendable, sendable_authzid, text_of
 from ehlo.sasl.credentials import Credentials, Kerberos
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class GssapiClient(ClientMechanism):
         if credentials.password is not None:
             sendable("user name", credentials.username)
             sendable("password", credentials.password)
-        self._authzid = _authzid(credentials)
+        self._authzid = sendable_authzid(credentials.authzid)
         self._credentials = credentials
         self._server_name = context.server_name
         self._gss: ContextProxy | None = None
@@ -289,15 +289,6 @@ class GssSpnegoClient(GssapiClient):
     def succeeded(self) -> None:
         if self._gss is None or not self._gss.complete:
             raise MechanismError("success before the server was proved")
-
-
-def _authzid(credentials: Kerberos) -> bytes:
-    if not credentials.authzid:
-        return b""
-    try:
-        return sendable("authorization identity", saslprep(credentials.authzid))
-    except SaslprepError:
-        raise LocalProtocolError("SASLprep refuses the authorization identity") from None
 
 
 def _initiator(credentials: Kerberos, hostname: str, protocol: str) -> ContextProxy:

@@ -9,17 +9,14 @@ from ehlo.sasl._base import (
     Authorize,
     Challenge,
     ClientContext,
-    ClientMechanism,
     Done,
     Identity,
-    MechanismError,
     Refuse,
     ServerMechanism,
     ServerSteps,
-    decode_challenge,
 )
-from ehlo.sasl._saslprep import SaslprepError, saslprep
-from ehlo.sasl._text import password_need, sendable
+from ehlo.sasl._one_message import OneMessageClient
+from ehlo.sasl._text import password_need, sendable, sendable_authzid
 from ehlo.sasl.credentials import Credentials, Password
 
 
@@ -54,41 +51,21 @@ class PlainServer(ServerMechanism):
         return Done(Identity(need.username, acting, self.name))
 
 
-class PlainClient(ClientMechanism):
+class PlainClient(OneMessageClient):
     """PLAIN in the client role. Raises LocalProtocolError for credentials that it cannot carry."""
 
     name: ClassVar[str] = "PLAIN"
     cleartext: ClassVar[bool] = True
-    conclusive: ClassVar[bool] = True
 
     def __init__(self, credentials: Credentials, context: ClientContext) -> None:
+        super().__init__()
         if not isinstance(credentials, Password):
             raise LocalProtocolError("PLAIN needs a Password")
-        authzid = b""
-        if credentials.authzid:
-            try:
-                # [RFC4954-4q] only this one is prepared by the client; the server prepares the others.
-                authzid = sendable("authorization identity", saslprep(credentials.authzid))
-            except SaslprepError:
-                raise LocalProtocolError("SASLprep refuses the authorization identity") from None
+        # [RFC4954-4q] only this one is prepared by the client; the server prepares the others.
+        authzid = sendable_authzid(credentials.authzid)
         username = sendable("user name", credentials.username)
         self._message = b"\0".join((authzid, username, sendable("password", credentials.password)))
-        self._sent = False
 
     @classmethod
     def serves(cls, credentials: Credentials, context: ClientContext) -> bool:
         return isinstance(credentials, Password)
-
-    def initial(self) -> bytes | None:
-        self._sent = True
-        return self._message
-
-    def respond(self, text: bytes) -> bytes:
-        if decode_challenge(text) or self._sent:
-            raise MechanismError("PLAIN has no such challenge")
-        self._sent = True
-        return self._message
-
-    def succeeded(self) -> None:
-        if not self._sent:
-            raise MechanismError("success before the credentials were sent")
