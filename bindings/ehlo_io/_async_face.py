@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, Unpack
@@ -90,6 +91,15 @@ class Client(ClientBase):
         conn, opened, self._pump = await self._open(self._setup)
         self._begin(conn, opened)
 
+    async def still_open(self) -> bool:
+        """Whether the server has not left since the last message, as far as octets that have come tell; none
+        is sent. Raises LocalProtocolError while another task submits."""
+        self._take()
+        try:
+            return await self._pump.run(flows.still_open(self._conn))
+        finally:
+            self._busy.release()
+
     async def close(self) -> None:
         """End the session politely. Raises LocalProtocolError while another task submits."""
         self._take()
@@ -105,6 +115,12 @@ class Client(ClientBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def dialled(setup: ClientSetup) -> socket.socket | None:
+    """The socket of the caller's own way to connect, where there is one. Raises whatever that raises."""
+    given = setup.dialled()
+    return await given if isinstance(given, Awaitable) else given
 
 
 class Connecting:

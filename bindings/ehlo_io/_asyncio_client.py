@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from os import PathLike
-from typing import Unpack
+from typing import Any, Final, Unpack
 
 from ehlo import flows
-from ehlo_io._async_face import Client, Connecting, Session
+from ehlo_io._async_face import Client, Connecting, Session, dialled
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._client import ClientSetup, ConnectOptions, no_connection
 
 __all__ = ["Client", "connect", "connect_unix"]
+
+_HEAD_START: Final = 0.25
+"""Seconds after which the next address of a host is tried, too."""
 
 
 async def _open(setup: ClientSetup) -> Session:
@@ -24,14 +27,24 @@ async def _open(setup: ClientSetup) -> Session:
 
     try:
         async with asyncio.timeout(setup.connect_timeout):
-            if setup.path is not None:
+            sock = await dialled(setup)
+            if sock is not None:
+                sock.setblocking(False)
+                _, pump = await loop.create_connection(make, sock=sock)
+            elif setup.path is not None:
                 _, pump = await loop.create_unix_connection(make, setup.path)
             else:
-                _, pump = await loop.create_connection(make, setup.host, setup.port)
+                # Both families at once, for hosts with an address that does not answer (RFC 8305).
+                _, pump = await loop.create_connection(make, setup.host, setup.port, **_eager(loop))
     except OSError as error:
         raise no_connection(setup, error) from error
     opened = await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
     return conn, opened, pump
+
+
+def _eager(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
+    # uvloop's has no such argument.
+    return {"happy_eyeballs_delay": _HEAD_START} if isinstance(loop, asyncio.BaseEventLoop) else {}
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:

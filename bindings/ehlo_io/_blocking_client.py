@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Iterable
 from os import PathLike
 from types import TracebackType
 from typing import Unpack
@@ -77,6 +77,15 @@ class Client(ClientBase):
         conn, opened, self._pump = _open(self._setup)
         self._begin(conn, opened)
 
+    def still_open(self) -> bool:
+        """Whether the server has not left since the last message, as far as octets that have come tell; none
+        is sent. Raises LocalProtocolError while another thread submits."""
+        self._take()
+        try:
+            return self._pump.run(flows.still_open(self._conn))
+        finally:
+            self._busy.release()
+
     def close(self) -> None:
         """End the session politely. Raises LocalProtocolError while another thread submits."""
         self._take()
@@ -107,6 +116,11 @@ def _open(setup: ClientSetup) -> tuple[ehlo.ClientConnection, ehlo.Opened, Socke
 
 
 def _connected(setup: ClientSetup) -> socket.socket:
+    given = setup.dialled()
+    if isinstance(given, Awaitable):
+        raise ehlo.LocalProtocolError("dial returns what has to be awaited: that is for async clients")
+    if given is not None:
+        return given
     if setup.path is None:
         return socket.create_connection((setup.host, setup.port), setup.connect_timeout)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

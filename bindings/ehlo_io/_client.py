@@ -7,10 +7,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from os import PathLike
-from typing import Final, TypedDict
+from typing import Final, TypeAlias, TypedDict
 
 import attrs
 
@@ -22,6 +22,7 @@ from ehlo_io._tls import Channel, client_context
 from ehlo_io._unix import checked_path
 
 CONNECT_TIMEOUT = 60.0
+Dial: TypeAlias = Callable[[str, int], "socket.socket | Awaitable[socket.socket]"]
 _HERE: Final = "localhost"
 """The server's name on a UNIX socket, where mechanisms want one and the caller gives none."""
 
@@ -66,6 +67,9 @@ class ConnectOptions(TypedDict, total=False):
     """Called with each record of the redacted transcript."""
     connect_timeout: float
     """Seconds for making the connection."""
+    dial: Dial | None
+    """Makes the connection in the place of the binding, through a SOCKS proxy, say: called with host and port
+    (a path and 0 for UNIX sockets), it returns a connected stream socket, or an awaitable of one."""
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -148,6 +152,11 @@ class ClientSetup:
     @property
     def connect_timeout(self) -> float:
         return self.options.get("connect_timeout", CONNECT_TIMEOUT)
+
+    def dialled(self) -> socket.socket | Awaitable[socket.socket] | None:
+        """What the caller's own way to connect gives, where there is one. Raises whatever that raises."""
+        dial = self.options.get("dial")
+        return None if dial is None else dial(self.path or self.host, self.port)
 
     def channel(self) -> Channel:
         context = self.options.get("context")

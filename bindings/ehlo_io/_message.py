@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 import attrs
@@ -128,6 +129,19 @@ def prepare(message: Message, *, eight_bit_offered: bool, refuse_bare: bool) -> 
     if isinstance(message, Iterable):
         return Prepared(None, _Pieces(iter(cast("Iterable[bytes]", message))), None, None)
     raise ehlo.LocalProtocolError(f"{type(message).__name__} is no message")
+
+
+def rewinder(message: Message) -> Callable[[], object] | None:
+    """What brings a message back to where it is now, after some of it was read; None where nothing can."""
+    if isinstance(message, (bytes, bytearray, memoryview, list, tuple)) or _is_email(message):
+        return _nothing_to_do
+    if isinstance(message, io.IOBase) and message.seekable():
+        return partial(message.seek, message.tell())
+    return None
+
+
+def _nothing_to_do() -> None:
+    """It can be read any number of times."""
 
 
 def _file_size(file: Any) -> int | None:

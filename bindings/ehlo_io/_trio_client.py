@@ -8,7 +8,7 @@ from typing import Unpack
 import trio
 
 from ehlo import flows
-from ehlo_io._async_face import Client, Connecting, Session
+from ehlo_io._async_face import Client, Connecting, Session, dialled
 from ehlo_io._client import ClientSetup, ConnectOptions, no_connection
 from ehlo_io._common import local_address_of
 from ehlo_io._trio_pump import TrioPump, bare
@@ -20,13 +20,15 @@ async def _open(setup: ClientSetup) -> Session:
     conn = setup.connection()
     try:
         with trio.fail_after(setup.connect_timeout):
-            if setup.path is not None:
-                stream = await trio.open_unix_socket(setup.path)
+            sock = await dialled(setup)
+            if sock is not None:
+                sock.setblocking(False)
+            elif setup.path is not None:
+                sock = bare(await trio.open_unix_socket(setup.path))
             else:
-                stream = await trio.open_tcp_stream(setup.host, setup.port)
+                sock = bare(await trio.open_tcp_stream(setup.host, setup.port))
     except (OSError, trio.TooSlowError) as error:
         raise no_connection(setup, error) from error
-    sock = bare(stream)
     pump = TrioPump(sock, setup.channel)
     local_address = local_address_of(sock.getsockname())
     opened = await pump.run(flows.open_session(conn, setup.session_options(local_address)))

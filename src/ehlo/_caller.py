@@ -143,6 +143,11 @@ class Caller:
         """How many commands wait for their reply."""
         return len(self._in_flight)
 
+    @property
+    def in_doubt(self) -> bool:
+        """A message is on its way to its end, and what became of it was not heard."""
+        return any(command.verb is _END_OF_DATA for command in self._in_flight)
+
     def send(self, command: Command) -> None:
         """Queue a command. Raises LocalProtocolError, and nothing of it is sent, when it may not
         come now, has no place in a line, or uses what the server does not offer."""

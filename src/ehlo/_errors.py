@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 class Error(Exception):
     """Base of everything that ehlo raises on purpose."""
 
+    in_doubt = False
+    """The whole message may have been sent, and no reply to it came: the server may have taken it, and who
+    submits it again may send it twice."""
+
 
 class ProtocolError(Error):
     """One side broke the protocol. Abstract: see its two subclasses."""

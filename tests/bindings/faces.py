@@ -73,7 +73,16 @@ class Client(Protocol):
     def tls(self) -> ehlo.TLSInfo | None: ...
     async def submit(self, message: Any, **options: Any) -> ehlo.SubmissionResult: ...
     async def submit_many(self, messages: Any) -> list[flows.Delivery]: ...
+    async def still_open(self) -> bool: ...
     async def close(self) -> None: ...
+
+
+class Pool(Protocol):
+    """Sessions with one server."""
+
+    async def submit(self, message: Any, **options: Any) -> ehlo.SubmissionResult: ...
+    async def submit_many(self, messages: Any) -> list[flows.Delivery]: ...
+    def session(self) -> AbstractAsyncContextManager[Client]: ...
 
 
 class Connecting(AbstractAsyncContextManager[Client], Awaitable[Client]):
@@ -118,6 +127,13 @@ class Io(ABC):
 
     def connect_open(self, address: Address, **options: Any) -> Connecting:
         return self.connect(address, **{"tls": "none"} | options)
+
+    def pool(self, address: Address, *, size: int = 4, idle: float = 10.0, **options: Any) -> Any:
+        """A pool of sessions such as `connect` gives."""
+        return self._pool(lambda: self.connect(address, **options), size=size, idle=idle)
+
+    def _pool(self, connect: Callable[[], Connecting], **settings: Any) -> Any:
+        return self.module.Pool(connect, **settings)
 
     @asynccontextmanager
     async def scripted(
@@ -310,8 +326,27 @@ class _BlockingClient:
     async def submit_many(self, messages: Any) -> list[flows.Delivery]:
         return self._client.submit_many(messages)
 
+    async def still_open(self) -> bool:
+        return self._client.still_open()
+
     async def close(self) -> None:
         self._client.close()
+
+
+class _BlockingPool:
+    def __init__(self, pool: ehlo_io.blocking.Pool) -> None:
+        self._pool = pool
+
+    async def submit(self, message: Any, **options: Any) -> ehlo.SubmissionResult:
+        return self._pool.submit(message, **options)
+
+    async def submit_many(self, messages: Any) -> list[flows.Delivery]:
+        return self._pool.submit_many(messages)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Client]:
+        with self._pool.session() as client:
+            yield _BlockingClient(client)
 
 
 class _BlockingServer:
@@ -336,11 +371,13 @@ class _BlockingConnecting(Connecting):
         self._options = options
         self._client: ehlo_io.blocking.Client | None = None
 
-    async def _open(self) -> Client:
+    def open(self) -> ehlo_io.blocking.Client:
         if isinstance(self._address, str):
-            self._client = ehlo_io.blocking.connect_unix(self._address, **self._options)
-        else:
-            self._client = ehlo_io.blocking.connect(*self._address, **self._options)
+            return ehlo_io.blocking.connect_unix(self._address, **self._options)
+        return ehlo_io.blocking.connect(*self._address, **self._options)
+
+    async def _open(self) -> Client:
+        self._client = self.open()
         return _BlockingClient(self._client)
 
     def __await__(self) -> Generator[Any, None, Client]:
@@ -373,8 +410,18 @@ class BlockingIo(Io):
         with server:
             yield _BlockingServer(server)
 
-    def _connect(self, address: Address, **options: Any) -> Connecting:
+    def _connect(self, address: Address, **options: Any) -> _BlockingConnecting:
         return _BlockingConnecting(address, options)
+
+    @asynccontextmanager
+    async def _pool(self, connect: Callable[[], Connecting], **settings: Any) -> AsyncIterator[Pool]:
+        def blocking() -> ehlo_io.blocking.Client:
+            connecting = connect()
+            assert isinstance(connecting, _BlockingConnecting)
+            return connecting.open()
+
+        with ehlo_io.blocking.Pool(blocking, **settings) as pool:
+            yield _BlockingPool(pool)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

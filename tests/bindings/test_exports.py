@@ -20,8 +20,10 @@ def test_the_package() -> None:
 @pytest.mark.parametrize("name", BINDINGS)
 def test_a_binding(name: str) -> None:
     module = importlib.import_module(f"ehlo_io.{name}")
-    assert module.__all__ == ["GRACE", "Client", "Server", "connect", "connect_unix", "serve", "serve_unix"]
-    assert {"submit", "close", "capabilities", "tls"} <= set(dir(module.Client))
+    names = ["GRACE", "Client", "Pool", "Server", "connect", "connect_unix", "serve", "serve_unix"]
+    assert module.__all__ == names
+    assert {"submit", "submit_many", "still_open", "close", "capabilities", "tls"} <= set(dir(module.Client))
+    assert {"submit", "submit_many", "session"} <= set(dir(module.Pool))
     assert {"address", "close", "path", "renew", "serve_forever"} <= set(dir(module.Server))
 
 

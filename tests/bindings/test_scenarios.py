@@ -25,6 +25,8 @@ for _topic in (
     "extensions",
     "policy",
     "crowd",
+    "pool",
+    "dial",
 ):
     importlib.import_module(f"tests.bindings.scenarios_{_topic}")
 

@@ -54,3 +54,18 @@ def test_report_counts_tests_and_says_why_there_are_none() -> None:
         "  RFC5321-1b [MAY], left out: Second.",
         "  RFC4865-1a [MUST], no reason given: Third.",
     ]
+
+
+def test_what_the_code_refers_to_is_in_the_ledger() -> None:
+    top = Path(__file__).parents[2]
+    sources = [path for folder in ("src", "bindings") for path in sorted((top / folder).rglob("*.py"))]
+    specifications = {clause.id.partition("-")[0] for clause in CLAUSES}
+    known = {clause.id for clause in CLAUSES}
+    found = {
+        f"{path.relative_to(top)}: {name}"
+        for path in sources
+        for name in re.findall(r"\[([A-Z][A-Z0-9]*(?:-[A-Za-z0-9.]+)+)\]", path.read_text("utf-8"))
+        if name.partition("-")[0] in specifications and name not in known
+    }
+    assert len(sources) > 100
+    assert sorted(found) == []

@@ -245,6 +245,7 @@ FLOWS = [
     "open_session",
     "recipient",
     "serve",
+    "still_open",
     "submit",
     "submit_many",
     "takes_eight_bit",

@@ -58,7 +58,7 @@ class SystemClock:
 
 @attrs.frozen(kw_only=True)
 class Retry:
-    """When to try again, and for how long [RFC5321-4.5.4.1]. All in seconds."""
+    """When to try again, and for how long (RFC 5321 section 4.5.4.1). All in seconds."""
 
     first: float = 60.0
     """From the first attempt to the second. RFC 5321 would have 30 minutes, for a host that is one of

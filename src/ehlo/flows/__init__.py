@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ehlo.flows._open import open_session
     from ehlo.flows._proxied import UNIX_PEER, TrustedProxies
     from ehlo.flows._serve import serve
+    from ehlo.flows._still_open import still_open
     from ehlo.flows._submit import Submission, submit
     from ehlo.flows.actions import (
         Action,
@@ -88,6 +89,7 @@ __all__ = [
     "open_session",
     "recipient",
     "serve",
+    "still_open",
     "submit",
     "submit_many",
     "takes_eight_bit",
@@ -130,6 +132,9 @@ __getattr__, __dir__ = lazily(
         """,
         "ehlo.flows._serve": """
             serve
+        """,
+        "ehlo.flows._still_open": """
+            still_open
         """,
         "ehlo.flows._many": """
             Delivery submit_many

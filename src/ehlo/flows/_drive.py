@@ -36,20 +36,27 @@ def event(conn: ClientConnection) -> Flow[ClientEvent]:
 
 def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:
     """Run a flow; whatever goes wrong on the wire closes the connection and has one shape."""
+    failure: ProtocolError | ConnectionFailed
     try:
         return (yield from flow)
     except TimeoutError as error:
         deadline = conn.deadline
         waited = f" for the {deadline.wait.value}" if deadline is not None else ""
-        yield Close()
-        raise ConnectionFailed(f"out of time waiting{waited}") from error
+        failure = _because(error, f"out of time waiting{waited}")
     except OSError as error:
-        yield Close()
-        raise ConnectionFailed(f"the connection broke: {error}") from error
-    except (ProtocolError, ConnectionFailed):
+        failure = _because(error, f"the connection broke: {error}")
+    except (ProtocolError, ConnectionFailed) as error:
         # After a LocalProtocolError, too: half of what was to be said may have been.
-        yield Close()
-        raise
+        failure = error
+    failure.in_doubt = conn.in_doubt
+    yield Close()
+    raise failure
+
+
+def _because(error: OSError, message: str) -> ConnectionFailed:
+    failure = ConnectionFailed(message)
+    failure.__cause__ = error
+    return failure
 
 
 def refused(what: str, found: object) -> SessionError:

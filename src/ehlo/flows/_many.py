@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from copy import copy
 from typing import Final, TypeAlias
 
 import attrs
@@ -37,7 +38,7 @@ def submit_many(conn: ClientConnection, submissions: Iterable[Submission]) -> Fl
     """What became of each message, in their order; one that fails keeps no other from being sent.
 
     A lost connection is told of each message whose last reply had not come, and of those that were not
-    sent [RFC5321-4.2.5d]. All messages must have their `content`. Raises LocalProtocolError before anything
+    sent. All messages must have their `content`. Raises LocalProtocolError before anything
     is sent.
     """
     todo = list(submissions)
@@ -66,6 +67,8 @@ class _Aloft:
     answers: Answers = attrs.Factory(Answers)
     error: LocalProtocolError | None = None
     """Why its body was not sent."""
+    whole: bool = False
+    """All of it was queued, up to its end."""
 
     @property
     def content(self) -> bytes:
@@ -110,7 +113,10 @@ class _Many:
     def lose(self, error: Error) -> None:
         """The session is over: what is not known by now never will be."""
         for one in self._aloft:
-            self._found[one.index] = error
+            known = copy(error)
+            known.__cause__ = error.__cause__
+            known.in_doubt = one.whole
+            self._found[one.index] = known
         for index, _ in self._todo:
             self._found[index] = ConnectionFailed("the session ended before the message was sent")
 
@@ -165,6 +171,7 @@ class _Many:
             conn.send(rcpt)
         try:
             conn.send_chunk(one.content, last=True)
+            one.whole = True
         except LocalProtocolError as error:
             # RSET follows, before the next message or at the end.
             one.error = error
@@ -194,6 +201,7 @@ class _Many:
             # [RFC2920-3.1d] 354 although nobody was accepted: a lone dot.
             if one.answers.any_accepted:
                 conn.send_body(one.content)
+                one.whole = True
             conn.end_body()
         elif one is not None:
             self._aloft.remove(one)

@@ -169,7 +169,7 @@ class ServerContext(Value):
     tls: bool = False
     channel_bindings: Mapping[str, bytes] = attrs.field(default=_NO_BINDINGS, repr=False)
     """Data of the TLS channel by type: `tls-exporter`, `tls-server-end-point`, `tls-unique`
-    [RFC5056-2.1]; never to be logged [RFC9266-4a]."""
+    (RFC 5056 section 2.1); never to be logged [RFC9266-4a]."""
     certified: bool = False
     """The client has shown a TLS certificate that was verified."""
     offered: tuple[str, ...] = ()

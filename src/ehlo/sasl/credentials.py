@@ -26,7 +26,7 @@ class Password(Value):
     """`name`, `name@domain` (a UPN) or `DOMAIN\\name`."""
     password: Secret = attrs.field(repr=_redacted)
     authzid: str = ""
-    """The identity to act as; empty means the user's own [RFC4616-2]."""
+    """The identity to act as; empty means the user's own (RFC 4616 section 2)."""
 
 
 @attrs.frozen(repr=False, eq=False)

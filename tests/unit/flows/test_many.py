@@ -272,6 +272,24 @@ def test_a_session_that_ends(offers: tuple[str, ...], end: bytes) -> None:
     assert told(found)[0] == ("ok" if offers == BOTH else told(found)[0])
     assert all(isinstance(one, ConnectionFailed) and one.temporary for one in found[1:])
     assert conn.state is State.CLOSED
+    # Those whose end was on its way: with CHUNKING all, else that of the body that was sent last, if any.
+    in_doubt = [isinstance(one, ConnectionFailed) and one.in_doubt for one in found]
+    assert in_doubt == ([False, True, True, True] if offers == BOTH else [False] * 4)
+
+
+def test_the_envelope_behind_a_body_is_in_no_doubt() -> None:
+    conn = ready(*PIPELINING)
+    flow = submit_many(conn, [message(i) for i in range(3)])
+    next(flow)
+    action = flow.send(b"250 ok\r\n" * 2 + b"354 go\r\n")
+    assert isinstance(action, Exchange)
+    assert action.data.startswith(b"0\r\n.\r\nRSET\r\nMAIL")
+    assert flow.send(b"") == Close()
+    with pytest.raises(StopIteration) as stopped:
+        flow.send(None)
+    lost = stopped.value.value
+    assert told(lost) == ["ConnectionFailed"] * 3
+    assert [isinstance(one, ConnectionFailed) and one.in_doubt for one in lost] == [True, False, False]
 
 
 def test_all_have_to_be_there() -> None:

@@ -324,6 +324,20 @@ def test_a_lost_connection_is_temporary(script: str, end: str) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         submitted(script + end, offers=())
     assert caught.value.temporary
+    # With the end of the data on its way, the server may have taken the message.
+    assert caught.value.in_doubt == (BODY in script)
+
+
+@pytest.mark.parametrize(
+    ("last", "in_doubt"),
+    [("S: 250 ok\n" * 2 + "S: <close>", True), ("S: 421 4.3.2 going\n", False), ("S: what?\n", True)],
+)
+def test_a_chunk_that_ends_the_message_leaves_it_in_doubt(last: str, in_doubt: bool) -> None:
+    script = f"C: MAIL FROM:<a@x.org>\nC: RCPT TO:<b@x.org>\nC: BDAT 7 LAST\nC: hello\n{last}"
+    message = Submission(envelope=to("b"), content=b"hello\r\n")
+    with pytest.raises((ConnectionFailed, RemoteProtocolError, SubmissionFailed)) as caught:
+        submitted(script, message, offers=("PIPELINING", "CHUNKING"))
+    assert caught.value.in_doubt == in_doubt
 
 
 @pytest.mark.clause("RFC5321-3.8c")
