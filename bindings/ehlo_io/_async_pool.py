@@ -60,29 +60,29 @@ class PoolBase(ABC):
         one, unless it may have arrived (`in_doubt`), or some of it was read and cannot be read again.
         """
         rewind = rewinder(message)
-        async with self._lease() as (client, used):
+        async with self.lease() as (client, used):
             try:
                 return await client.submit(message, **options)
             except ehlo.SessionError as error:
                 if rewind is None or not used or not gone_stale(client, error):
                     raise
         rewind()
-        async with self._lease(fresh=True) as (client, _):
+        async with self.lease(fresh=True) as (client, _):
             return await client.submit(message, **options)
 
     async def submit_many(self, messages: Iterable[tuple[Message, SubmitOptions]]) -> list[flows.Delivery]:
         """`submit_many` of a client, on one session."""
-        async with self._lease() as (client, _):
+        async with self.lease() as (client, _):
             return await client.submit_many(messages)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Client]:
         """A session for the block alone. It is kept for others when it is ready for a message at the end."""
-        async with self._lease() as (client, _):
+        async with self.lease() as (client, _):
             yield client
 
     @asynccontextmanager
-    async def _lease(self, *, fresh: bool = False) -> AsyncIterator[tuple[Client, bool]]:
+    async def lease(self, *, fresh: bool = False) -> AsyncIterator[tuple[Client, bool]]:
         """A session, and whether it has served before; `fresh`: it has not, and none that has is kept."""
         places = self._places
         if places is None:

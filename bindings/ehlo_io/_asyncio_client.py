@@ -34,17 +34,20 @@ async def _open(setup: ClientSetup) -> Session:
             elif setup.path is not None:
                 _, pump = await loop.create_unix_connection(make, setup.path)
             else:
-                # Both families at once, for hosts with an address that does not answer (RFC 8305).
-                _, pump = await loop.create_connection(make, setup.host, setup.port, **_eager(loop))
+                eager = _eager(loop, setup.host)
+                _, pump = await loop.create_connection(make, setup.host, setup.port, **eager)
     except OSError as error:
         raise no_connection(setup, error) from error
     opened = await pump.run(flows.open_session(conn, setup.session_options(pump.local_address)))
     return conn, opened, pump
 
 
-def _eager(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-    # uvloop's has no such argument.
-    return {"happy_eyeballs_delay": _HEAD_START} if isinstance(loop, asyncio.BaseEventLoop) else {}
+def _eager(loop: asyncio.AbstractEventLoop, host: str) -> dict[str, Any]:
+    """Try several addresses of a name side by side, for one of them may not answer (RFC 8305)."""
+    # An address ends in a digit or has colons, a name does neither. uvloop's has no such argument.
+    named = not (host[-1:].isdigit() or ":" in host)
+    racing = named and isinstance(loop, asyncio.BaseEventLoop)
+    return {"happy_eyeballs_delay": _HEAD_START} if racing else {}
 
 
 def connect(host: str, port: int = flows.SUBMISSION_PORT, **options: Unpack[ConnectOptions]) -> Connecting:

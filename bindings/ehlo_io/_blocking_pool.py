@@ -46,29 +46,29 @@ class Pool:
         one, unless it may have arrived (`in_doubt`), or some of it was read and cannot be read again.
         """
         rewind = rewinder(message)
-        with self._lease() as (client, used):
+        with self.lease() as (client, used):
             try:
                 return client.submit(message, **options)
             except ehlo.SessionError as error:
                 if rewind is None or not used or not gone_stale(client, error):
                     raise
         rewind()
-        with self._lease(fresh=True) as (client, _):
+        with self.lease(fresh=True) as (client, _):
             return client.submit(message, **options)
 
     def submit_many(self, messages: Iterable[tuple[Message, SubmitOptions]]) -> list[flows.Delivery]:
         """`submit_many` of a client, on one session."""
-        with self._lease() as (client, _):
+        with self.lease() as (client, _):
             return client.submit_many(messages)
 
     @contextmanager
     def session(self) -> Iterator[Client]:
         """A session for the block alone. It is kept for others when it is ready for a message at the end."""
-        with self._lease() as (client, _):
+        with self.lease() as (client, _):
             yield client
 
     @contextmanager
-    def _lease(self, *, fresh: bool = False) -> Iterator[tuple[Client, bool]]:
+    def lease(self, *, fresh: bool = False) -> Iterator[tuple[Client, bool]]:
         """A session, and whether it has served before; `fresh`: it has not, and none that has is kept."""
         if not self._open:
             raise none_left()

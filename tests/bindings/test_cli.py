@@ -326,6 +326,24 @@ def test_submit_tells_what_the_server_cannot_take() -> None:
 # ---- submit: failures ----
 
 
+def test_submit_tells_that_a_message_may_have_arrived() -> None:
+    def talk(client: socket.socket) -> None:
+        with client.makefile("rwb", buffering=0) as stream:
+            stream.write(b"220 old.example\r\n")
+            for reply in (b"250 old.example", b"250 ok", b"250 ok", b"354 go"):
+                stream.readline()
+                stream.write(reply + b"\r\n")
+            while stream.readline() != b".\r\n":
+                pass
+
+    with scripted(talk) as port:
+        options = ("--from", SENDER, "--to", BOB, "--tls", "none", "--json")
+        result = run("submit", "--server", f"smtp://127.0.0.1:{port}", *options, given=MESSAGE)
+    assert result.exit_code == Exit.TEMPORARY
+    assert one_line(result) == "the server closed the connection (the message may have arrived)"
+    assert json.loads(result.stdout)["in_doubt"] is True
+
+
 @pytest.mark.parametrize(
     ("named", "part"),
     [

@@ -91,7 +91,8 @@ def run(snippet: str, place: Place, port: int = 0) -> str:
 
 
 def test_every_snippet_is_run_here() -> None:
-    assert sorted(SNIPPETS) == ["accounts", "asyncio", "blocking", "engine", "outcomes", "server", "trio"]
+    names = ["accounts", "asyncio", "blocking", "engine", "outcomes", "pool", "server", "trio"]
+    assert sorted(SNIPPETS) == names
     assert (ROOT / "README.md").read_text().count("```python") == len(SNIPPETS)
 
 
@@ -115,6 +116,15 @@ def test_outcomes(place: Place, store: tuple[Store, int]) -> None:
     wishes = [recipient.parameters.get(ehlo.Notify) for recipient in envelope.recipients]
     assert wishes == [ehlo.Notify.SUCCESS | ehlo.Notify.FAILURE, ehlo.Notify.NEVER]
     assert envelope.parameters.get(ehlo.EnvId) == ehlo.EnvId("42")
+
+
+def test_pool(place: Place, store: tuple[Store, int]) -> None:
+    handler, port = store
+    assert run(SNIPPETS["pool"], place, port).splitlines() == ["250 2.0.0 Message accepted"] * 3
+    recipients = {
+        str(recipient.path) for envelope, _ in handler.messages for recipient in envelope.recipients
+    }
+    assert recipients == {"bob@example.net", "carol@example.net", "dave@example.net"}
 
 
 def free_port() -> int:

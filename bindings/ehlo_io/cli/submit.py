@@ -137,7 +137,8 @@ def _submit(arguments: Arguments) -> int:
             report.status = status_of_result(report.result)
     except ehlo.Error as error:
         report.status = status_of(error, connected=attempt.connected)
-        report.error = str(error)
+        report.error = f"{error} (the message may have arrived)" if error.in_doubt else str(error)
+        report.in_doubt = error.in_doubt
         if isinstance(error, ehlo.SubmissionFailed):
             report.result = error.result
     try:
@@ -255,6 +256,7 @@ class Report:
     envelope: ehlo.Envelope
     result: ehlo.SubmissionResult | None = None
     error: str | None = None
+    in_doubt: bool = False
     status: Exit = Exit.OK
 
     @property
@@ -283,6 +285,7 @@ class Report:
         report = {
             "status": int(self.status),
             "error": self.error,
+            "in_doubt": self.in_doubt,
             "reply": _text(result.reply) if result else None,
             "dropped": list(result.dropped) if result else [],
             "recipients": [

@@ -89,6 +89,7 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        await self._sessions.__aenter__()
         if self._courier is not None:
             await self._courier.recover()
             self._runner = self._loop.create_task(self._courier.run())
@@ -103,7 +104,7 @@ class Gateway:
                 await self._runner
         if self._courier is not None:
             await self._courier.finish(GRACE)
-        await self._sessions.close()
+        await self._sessions.__aexit__(None, None, None)
         if self._spool is not None:
             self._spool.close()
 

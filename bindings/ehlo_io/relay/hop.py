@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import attrs
@@ -13,10 +11,7 @@ import ehlo
 import ehlo_io.asyncio
 from ehlo_io._client import ConnectOptions
 from ehlo_io._common import LOGGER, printable
-from ehlo_io.asyncio import Client
-
-_GOODBYE: Final = 2.0
-"""Seconds for ending a session politely."""
+from ehlo_io.asyncio import Client, Pool
 
 
 class HopDown(Exception):
@@ -74,8 +69,8 @@ class Hop:
             raise HopDown(why_down(error)) from None
 
 
-class Sessions:
-    """Open sessions with the next server, no more than `most`; for one event loop."""
+class Sessions(Pool):
+    """Open sessions with the next server, which is left alone for a while when it cannot be reached."""
 
     def __init__(
         self,
@@ -86,73 +81,21 @@ class Sessions:
         rest: float = 5.0,
         now: Callable[[], float],
     ) -> None:
-        """`idle`: for how many seconds a session is kept for the next message. `rest`: for how many
-        seconds a server that could not be reached is left alone."""
-        self._connect = connect
-        self._idle = idle
+        """`most` sessions are open at once. `idle`: for how many seconds a session is kept for the next
+        message. `rest`: for how many seconds a server that could not be reached is left alone."""
+        super().__init__(self._connected, size=most, idle=idle)
+        self._reach = connect
         self._rest = rest
-        self._now = now
-        self._places = asyncio.Semaphore(most)
-        self._kept: list[tuple[Client, asyncio.TimerHandle]] = []
-        self._ending: set[asyncio.Task[None]] = set()
+        self._clock = now
         self._down: tuple[float, HopDown] | None = None
 
-    @contextlib.asynccontextmanager
-    async def lease(self, *, fresh: bool = False) -> AsyncIterator[tuple[Client, bool]]:
-        """A session, and whether it was used before; `fresh`: it was not. Raises HopDown."""
-        async with self._places:
-            client, used = await self._session(fresh=fresh)
-            try:
-                yield client, used
-            finally:
-                if client.is_ready:
-                    self._keep(client)
-
-    async def _session(self, *, fresh: bool) -> tuple[Client, bool]:
-        if fresh:
-            # What broke once is broken for its companions, too.
-            self._drop_all()
-        elif self._kept:
-            client, timer = self._kept.pop()
-            timer.cancel()
-            return client, True
-        if self._down is not None and self._now() < self._down[0]:
+    async def _connected(self) -> Client:
+        if self._down is not None and self._clock() < self._down[0]:
             raise HopDown(self._down[1].reply)
         try:
-            client = await self._connect()
+            client = await self._reach()
         except HopDown as down:
-            self._down = (self._now() + self._rest, down)
+            self._down = (self._clock() + self._rest, down)
             raise
         self._down = None
-        return client, False
-
-    def _keep(self, client: Client) -> None:
-        timer = asyncio.get_running_loop().call_later(self._idle, self._expire, client)
-        self._kept.append((client, timer))
-
-    def _expire(self, client: Client) -> None:
-        self._kept = [pair for pair in self._kept if pair[0] is not client]
-        self._end(client)
-
-    def _drop_all(self) -> None:
-        kept, self._kept = self._kept, []
-        for client, timer in kept:
-            timer.cancel()
-            self._end(client)
-
-    def _end(self, client: Client) -> None:
-        task = asyncio.get_running_loop().create_task(_farewell(client))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def close(self) -> None:
-        """End those that nobody uses."""
-        self._drop_all()
-        if self._ending:
-            await asyncio.wait(self._ending)
-
-
-async def _farewell(client: Client) -> None:
-    with contextlib.suppress(ehlo.Error, OSError):
-        async with asyncio.timeout(_GOODBYE):
-            await client.close()
+        return client

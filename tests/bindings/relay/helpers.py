@@ -137,11 +137,8 @@ def hop(address: tuple[str, int], **options: Any) -> Hop:
 async def sessions_with(address: tuple[str, int], **options: Any) -> AsyncIterator[Sessions]:
     """Closed in the end."""
     plain: dict[str, Any] = {"now": asyncio.get_running_loop().time, "rest": 0.0}
-    sessions = Sessions(hop(address).connect, **(plain | options))
-    try:
+    async with Sessions(hop(address).connect, **(plain | options)) as sessions:
         yield sessions
-    finally:
-        await sessions.close()
 
 
 def without(*gone: ehlo.Extension) -> tuple[ehlo.Extension, ...]:

@@ -143,9 +143,8 @@ def told_submitter(spool: Spool, given: ehlo.AuthParam | None, *, login: bool) -
             target = hop(address, allow_cleartext_auth=True)
             if login:
                 target = attrs.evolve(target, credentials=lambda: ehlo.Password("alice", "right"))
-            sessions = Sessions(target.connect, now=lambda: START)
-            await deliver(sessions, entry, entry.envelope)
-            await sessions.close()
+            async with Sessions(target.connect, now=lambda: START) as sessions:
+                await deliver(sessions, entry, entry.envelope)
 
     run(scenario())
     return server.taken[0][0].parameters.get(ehlo.AuthParam)
@@ -291,9 +290,8 @@ def test_required_tls(spool: Spool, tmp_path: Path, authority: trustme.CA, verif
         extensions = (*ehlo.STANDARD, REQUIRETLS)
         async with serving(server, tls=blocking_context(authority), extensions=extensions) as (_, port):
             target = hop(("localhost", port), tls=ehlo.TlsMode.STARTTLS, context=context)
-            sessions = Sessions(target.connect, now=lambda: START)
-            attempted = await deliver(sessions, entry, entry.envelope)
-            await sessions.close()
+            async with Sessions(target.connect, now=lambda: START) as sessions:
+                attempted = await deliver(sessions, entry, entry.envelope)
         return attempted
 
     attempted = run(scenario())
@@ -392,10 +390,8 @@ def test_a_new_session_that_breaks(spool: Spool, script: Callable[[Peer], None],
         spool.add("one", BOTH, START, MESSAGE)
         entry = spool.load("one")
         target = hop(address, limits=ehlo.Limits(final_timeout=0.3))
-        sessions = Sessions(target.connect, now=lambda: START)
-        attempted = await deliver(sessions, entry, entry.envelope)
-        await sessions.close()
-        return attempted
+        async with Sessions(target.connect, now=lambda: START) as sessions:
+            return await deliver(sessions, entry, entry.envelope)
 
     with scripted(counted) as address:
         attempted = run(scenario(address))
