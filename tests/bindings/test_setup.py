@@ -253,6 +253,8 @@ def test_renewal_keeps_the_other_options_and_the_count(certificates: Certificate
     assert current.setup.hooks.methods["on_message"] == sink.on_message
     assert current.setup.config.hostname == HOSTNAME
     assert current.setup.crowd is before.crowd is not None
+    # [RFC5802-5.1g] the salts of nobody stay, too.
+    assert current.setup.options["salt_key"] == before.options["salt_key"] != b""
     assert options["tls"] is certificates.server
 
 

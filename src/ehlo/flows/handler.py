@@ -131,6 +131,7 @@ def mechanisms_of(
     allow_ntlmv1: bool = False,
     require_channel_binding: bool = False,
     token_scope: str = "",
+    salt_key: bytes | None = None,
 ) -> ServerMechanisms:
     """The mechanisms whose questions the handler answers, or those of them that `only` names.
 
@@ -151,6 +152,7 @@ def mechanisms_of(
         allow_ntlmv1=allow_ntlmv1,
         require_channel_binding=require_channel_binding,
         token_scope=token_scope,
+        salt_key=salt_key,
     )
     return standard_mechanisms(settings, only)
 
