@@ -14,10 +14,10 @@ from typing import Final, Unpack
 
 from ehlo import flows
 from ehlo_io._common import GRACE, LOGGER, peer_of
-from ehlo_io._listening import Listening, listening
+from ehlo_io._listening import Listening, listening, tcp_socket
 from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._socket_pump import READ, LeftBehind, SocketPump, Waiting
-from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
+from ehlo_io._unix import OWNER_ONLY, UnixSocket
 
 __all__ = ["GRACE", "Server", "serve", "serve_unix"]
 
@@ -196,8 +196,7 @@ def serve(
     setup, place = ServerSetup.of(handler, options), listening(sock)
     if place is not None:
         return Server(setup, place.listen(), place)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return Server(setup, socket.create_server((host, port), family=family, backlog=BACKLOG))
+    return Server(setup, tcp_socket(host, port))
 
 
 def serve_unix(

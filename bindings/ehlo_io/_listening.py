@@ -6,6 +6,7 @@ import socket
 from typing import Protocol
 
 import ehlo
+from ehlo_io._unix import BACKLOG
 
 
 class Listening(Protocol):
@@ -34,7 +35,7 @@ class GivenSocket:
     def __init__(self, sock: socket.socket) -> None:
         """Raises LocalProtocolError for what is no stream socket, TCP or UNIX, that listens."""
         self._sock = sock
-        if not _listens(sock):
+        if not listens(sock):
             raise ehlo.LocalProtocolError("sock is a stream socket that listens")
         self.path = unix_name(sock)
 
@@ -50,6 +51,12 @@ def listening(sock: socket.socket | None) -> GivenSocket | None:
     return None if sock is None else GivenSocket(sock)
 
 
+def tcp_socket(host: str, port: int) -> socket.socket:
+    """Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
 def is_unix(sock: socket.socket) -> bool:
     return sock.family == getattr(socket, "AF_UNIX", None)
 
@@ -63,7 +70,8 @@ def unix_name(sock: socket.socket) -> str | None:
     return text.replace("\0", "@", 1)
 
 
-def _listens(sock: socket.socket) -> bool:
+def listens(sock: socket.socket) -> bool:
+    """Whether it is a stream socket, TCP or UNIX, that listens."""
     known = sock.family in (socket.AF_INET, socket.AF_INET6) or is_unix(sock)
     try:
         return (
