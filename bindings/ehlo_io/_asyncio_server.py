@@ -16,7 +16,7 @@ from ehlo import flows
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._common import GRACE, LOGGER
-from ehlo_io._listening import Listening, listening
+from ehlo_io._listening import Listening, is_unix, listening
 from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
@@ -133,10 +133,8 @@ class Server:
         pump = self._connections.pump
         if self._place is None:
             self._listener = await loop.create_server(pump, self._host, self._port, backlog=BACKLOG)
-        elif self._place.path is None:
-            self._listener = await loop.create_server(pump, sock=self._place.listen(), backlog=BACKLOG)
         else:
-            self._listener = await _unix_server(loop, pump, self._place.listen())
+            self._listener = await _server_on(loop, pump, self._place.listen())
         return self
 
     async def __aexit__(
@@ -145,11 +143,24 @@ class Server:
         await self.close()
 
 
-def _unix_server(
+class _Listening(socket.socket):
+    """asyncio makes a socket listen again, and lets as many wait for it as it accepts in one go."""
+
+    def listen(self, backlog: int = BACKLOG, /) -> None:
+        """It does, and with the backlog that it has."""
+
+
+def _server_on(
     loop: asyncio.AbstractEventLoop, pump: Callable[[], AsyncioPump], sock: socket.socket
 ) -> Awaitable[asyncio.Server]:
+    backlog = BACKLOG
+    if isinstance(loop, asyncio.BaseEventLoop):
+        # One in one go: other processes that listen get theirs, too.
+        sock, backlog = _Listening(fileno=sock.detach()), 1
+    if not is_unix(sock):
+        return loop.create_server(pump, sock=sock, backlog=backlog)
     create: Callable[..., Awaitable[asyncio.Server]] = partial(
-        loop.create_unix_server, pump, sock=sock, backlog=BACKLOG
+        loop.create_unix_server, pump, sock=sock, backlog=backlog
     )
     try:
         # The file is ours to remove, or the caller's.
