@@ -64,5 +64,6 @@ def test_asyncio_leaves_some_to_others() -> None:
                 while len(first.calls) + len(second.calls) < 20:
                     await asyncio.sleep(0)
                 assert min(len(first.calls), len(second.calls)) >= 5
+                stack.close()
 
     asyncio.run(scenario())

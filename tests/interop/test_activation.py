@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.bindings.peers import Address, Peer
 from tests.interop.peer import PASSWORD, USER
-from tests.interop.processes import PATIENCE, attempts, free_port, python_environment, running, tail
+from tests.interop.processes import PATIENCE, attempts, command, free_port, python_environment, running, tail
 
 import ehlo
 from ehlo_io import blocking, client_context
@@ -49,6 +49,10 @@ def test_the_first_client_starts_the_server(tmp_path: Path, kind: str, workers: 
             )
             with connect as client:
                 client.submit(b"Subject: x\r\n\r\nx\r\n", sender=None, recipients=["bob@local.example"])
+            # One of several may serve before all of them do.
+            for _ in attempts(process):
+                if f"listening on {where}\n" in log.read_text():
+                    break
             process.terminate()
             assert process.wait(PATIENCE) == 0, tail(log)
         text = log.read_text()
@@ -63,3 +67,17 @@ def options(ca: Path) -> ConnectOptions:
         context=client_context(str(ca)),
         auth=ehlo.Password(USER, PASSWORD),
     )
+
+
+@pytest.mark.peer("systemd-analyze")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    """Those of docs/service.md; what it does not understand it would pass over with a word."""
+    page = (Path(__file__).parents[2] / "docs" / "service.md").read_text("utf-8")
+    files = []
+    for name, part in zip(("ehlo.socket", "ehlo.service"), page.split("```systemd\n")[1:], strict=True):
+        file = tmp_path / name
+        # As the page says for systemd before 253, and a program that is there.
+        text = part.partition("```")[0].replace("Type=notify-reload", "Type=notify")
+        file.write_text(text.replace("/usr/local/bin/ehlo", sys.executable))
+        files.append(str(file))
+    assert command(["systemd-analyze", "verify", "--man=no", *files]) == b""
