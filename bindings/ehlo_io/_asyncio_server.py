@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Unpack
+from typing import Any, Unpack
 
 from ehlo import flows
 from ehlo_io._asyncio_link import AsyncioAlarm
@@ -159,15 +159,14 @@ def _server_on(
         sock, backlog = _Listening(fileno=sock.detach()), 1
     if not is_unix(sock):
         return loop.create_server(pump, sock=sock, backlog=backlog)
-    create: Callable[..., Awaitable[asyncio.Server]] = partial(
-        loop.create_unix_server, pump, sock=sock, backlog=backlog
-    )
+    create: Any = partial(loop.create_unix_server, pump, sock=sock, backlog=backlog)
     try:
         # The file is ours to remove, or the caller's.
-        return create(cleanup_socket=False)
+        server: Awaitable[asyncio.Server] = create(cleanup_socket=False)
     except TypeError:
         # Python before 3.13, which removes none.
-        return create()
+        server = create()
+    return server
 
 
 def serve(

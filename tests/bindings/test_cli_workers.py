@@ -30,7 +30,7 @@ from tests.bindings.programs import (
 from tests.bindings.test_cli_service import Files, Systemd
 
 import ehlo
-from ehlo import wire
+from ehlo.wire import base64
 from ehlo_io import blocking
 from ehlo_io.cli.workers import pause
 
@@ -321,10 +321,10 @@ def test_nobody_gets_the_same_salt_from_all(tmp_path: Path, systemd: Systemd) ->
             for _ in range(8):
                 with Peer.to(("127.0.0.1", program.port)) as peer:
                     peer.ask("EHLO client.example")
-                    first = wire.base64.encode(b"n,,n=nobody,r=x").decode()
+                    first = base64.encode(b"n,,n=nobody,r=x").decode()
                     code, _, challenge = peer.ask(f"AUTH SCRAM-SHA-256 {first}").partition(" ")
                     assert code == "334"
-                    salts.add(wire.base64.decode(challenge.encode()).split(b",")[1])
+                    salts.add(base64.decode(challenge.encode()).split(b",")[1])
             program.process.send_signal(signal.SIGHUP)
             assert systemd.heard()[0] == "RELOADING=1"
             assert systemd.heard() == ["READY=1"]

@@ -196,7 +196,9 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         options["trace"] = trace_to_stderr
     if not policy.require_auth and place.public:
         LOGGER.warning("mail is taken from anybody who can reach %s", place.host)
-    service = _Service(arguments=arguments, relay=relay, policy=policy, users=users, options=options)
+    service = _Service(
+        arguments=arguments, relay=relay, policy=policy, users=users, options=options, hostname=hostname
+    )
     if arguments.workers == 1:
         service.run(place, Alone())
     else:
@@ -212,10 +214,7 @@ class _Service:
     policy: ehlo.SubmissionPolicy
     users: Accounts
     options: ServeOptions
-
-    @property
-    def hostname(self) -> str:
-        return self.options["hostname"] or ""
+    hostname: str
 
     def run(self, place: Place, told: Told, worker: int | None = None) -> None:
         """Serve in this process, which may be one of several. Raises Failure."""
