@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Unpack
+from typing import Any, Unpack
 
 from ehlo import flows
 from ehlo_io._asyncio_link import AsyncioAlarm
 from ehlo_io._asyncio_pump import AsyncioPump
 from ehlo_io._common import GRACE, LOGGER
+from ehlo_io._listening import Listening, is_unix, listening
 from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
 
@@ -77,9 +81,9 @@ class _Connections:
 class Server:
     """A server, running while its `async with` block does."""
 
-    def __init__(self, setup: ServerSetup, host: str, port: int, unix: UnixSocket | None = None) -> None:
+    def __init__(self, setup: ServerSetup, host: str, port: int, place: Listening | None = None) -> None:
         self._setup = CurrentSetup(setup)
-        self._unix = unix
+        self._place = place
         self._host = host
         self._port = port
         self._listener: asyncio.Server | None = None
@@ -89,7 +93,7 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens on."""
-        if self._listener is None or self._unix is not None:
+        if self._listener is None or self.path is not None:
             raise RuntimeError("the server does not run, or listens on a UNIX socket")
         host, port = self._listener.sockets[0].getsockname()[:2]
         return host, port
@@ -97,7 +101,7 @@ class Server:
     @property
     def path(self) -> str | None:
         """The UNIX socket that the server listens on, where it is one."""
-        return None if self._unix is None else self._unix.path
+        return None if self._place is None else self._place.path
 
     def renew(
         self, handler: object, *, tls: ssl.SSLContext | None = None, certificate: str | None = None
@@ -118,22 +122,19 @@ class Server:
         if self._listener is None:
             return
         self._closed.set()
-        if self._unix is not None:
-            self._unix.remove()
+        if self._place is not None:
+            self._place.remove()
         self._listener.close()
         await self._connections.end()
         await self._listener.wait_closed()
 
     async def __aenter__(self) -> Server:
         loop = asyncio.get_running_loop()
-        if self._unix is not None:
-            self._listener = await loop.create_unix_server(
-                self._connections.pump, sock=self._unix.listen(), backlog=BACKLOG
-            )
+        pump = self._connections.pump
+        if self._place is None:
+            self._listener = await loop.create_server(pump, self._host, self._port, backlog=BACKLOG)
         else:
-            self._listener = await loop.create_server(
-                self._connections.pump, self._host, self._port, backlog=BACKLOG
-            )
+            self._listener = await _server_on(loop, pump, self._place.listen())
         return self
 
     async def __aexit__(
@@ -142,18 +143,47 @@ class Server:
         await self.close()
 
 
+class _Listening(socket.socket):
+    """asyncio makes a socket listen again, and lets as many wait for it as it accepts in one go."""
+
+    def listen(self, backlog: int = BACKLOG, /) -> None:
+        """It does, and with the backlog that it has."""
+
+
+def _server_on(
+    loop: asyncio.AbstractEventLoop, pump: Callable[[], AsyncioPump], sock: socket.socket
+) -> Awaitable[asyncio.Server]:
+    backlog = BACKLOG
+    if isinstance(loop, asyncio.BaseEventLoop):
+        # One in one go: other processes that listen get theirs, too.
+        sock, backlog = _Listening(fileno=sock.detach()), 1
+    if not is_unix(sock):
+        return loop.create_server(pump, sock=sock, backlog=backlog)
+    create: Any = partial(loop.create_unix_server, pump, sock=sock, backlog=backlog)
+    try:
+        # The file is ours to remove, or the caller's.
+        server: Awaitable[asyncio.Server] = create(cleanup_socket=False)
+    except TypeError:
+        # Python before 3.13, which removes none.
+        server = create()
+    return server
+
+
 def serve(
     handler: object,
     host: str = "127.0.0.1",
     port: int = flows.SUBMISSION_PORT,
+    *,
+    sock: socket.socket | None = None,
     **options: Unpack[ServeOptions],
 ) -> Server:
     """A server to enter with `async with`; see `ServeOptions` and `ehlo.flows.handler`.
 
-    Port 0 is any free port. Raises LocalProtocolError or TypeError for arguments that could never
-    work; entering raises OSError when the address cannot be had.
+    Port 0 is any free port. `sock`, a listening socket, takes the place of host and port, and is closed
+    with the server. Raises LocalProtocolError or TypeError for arguments that could never work; entering
+    raises OSError when the address cannot be had.
     """
-    return Server(ServerSetup.of(handler, options), host, port)
+    return Server(ServerSetup.of(handler, options), host, port, listening(sock))
 
 
 def serve_unix(

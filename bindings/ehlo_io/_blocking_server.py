@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import socket
 import ssl
 import threading
@@ -14,9 +14,10 @@ from typing import Final, Unpack
 
 from ehlo import flows
 from ehlo_io._common import GRACE, LOGGER, peer_of
+from ehlo_io._listening import Listening, listening, tcp_socket
 from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
-from ehlo_io._socket_pump import LeftBehind, SocketPump
-from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
+from ehlo_io._socket_pump import READ, LeftBehind, SocketPump, Waiting
+from ehlo_io._unix import OWNER_ONLY, UnixSocket
 
 __all__ = ["GRACE", "Server", "serve", "serve_unix"]
 
@@ -29,15 +30,19 @@ _BUSY: Final = 0.01
 class Server:
     """A running server. Leaving its `with` block, or `close`, ends it."""
 
-    def __init__(self, setup: ServerSetup, listener: socket.socket, unix: UnixSocket | None = None) -> None:
+    def __init__(self, setup: ServerSetup, listener: socket.socket, place: Listening | None = None) -> None:
         self._setup = CurrentSetup(setup)
-        self._unix = unix
+        self._place = place
         self._make_channel = self._setup.channel
         self._listener = listener
+        # Others may wait on it, too, and be quicker.
+        listener.setblocking(False)
         self._lock = threading.Lock()
         self._pumps: dict[SocketPump, threading.Thread] = {}
         self._stopping = threading.Event()
         self._wake, self._waker = socket.socketpair()
+        # Shutting the listener down would end the wait for it, in all processes that have it.
+        self._halt, self._halter = socket.socketpair()
         threads = [threading.Thread(target=self._accept, name="ehlo-accept", daemon=True)]
         patience = setup.config.limits.hook_timeout
         if patience is not None:
@@ -52,7 +57,7 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens on."""
-        if self._unix is not None:
+        if self.path is not None:
             raise RuntimeError("the server listens on a UNIX socket")
         host, port = self._listener.getsockname()[:2]
         return host, port
@@ -60,17 +65,22 @@ class Server:
     @property
     def path(self) -> str | None:
         """The UNIX socket that the server listens on, where it is one."""
-        return None if self._unix is None else self._unix.path
+        return None if self._place is None else self._place.path
 
     def _accept(self) -> None:
-        while not self._stopping.is_set():
+        waiting = Waiting(self._listener, self._halt)
+        while True:
+            waiting.wait(READ, math.inf)
+            if self._stopping.is_set():
+                return
             try:
                 sock, name = self._listener.accept()
+            except BlockingIOError:
+                continue
             except OSError as error:
-                if not self._stopping.is_set():
-                    # Out of descriptors, perhaps: others must get to close theirs.
-                    LOGGER.warning("a connection could not be accepted: %s", error)
-                    self._stopping.wait(0.1)
+                # Out of descriptors, perhaps: others must get to close theirs.
+                LOGGER.warning("a connection could not be accepted: %s", error)
+                self._stopping.wait(0.1)
                 continue
             pump = SocketPump(sock, self._make_channel, peer_of(name), self._wake)
             self._start(pump)
@@ -122,12 +132,12 @@ class Server:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        if self._unix is not None:
-            self._unix.remove()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        if self._place is not None:
+            self._place.remove()
+        self._halter.close()
         _join(self._threads)
+        self._listener.close()
+        self._halt.close()
         with self._lock:
             open_pumps = dict(self._pumps)
         for pump in open_pumps:
@@ -173,16 +183,20 @@ def serve(
     handler: object,
     host: str = "127.0.0.1",
     port: int = flows.SUBMISSION_PORT,
+    *,
+    sock: socket.socket | None = None,
     **options: Unpack[ServeOptions],
 ) -> Server:
     """Start a server in threads of its own; see `ServeOptions` and `ehlo.flows.handler`.
 
-    Port 0 is any free port. Raises OSError when the address cannot be had, LocalProtocolError or
-    TypeError for arguments that could never work.
+    Port 0 is any free port. `sock`, a listening socket, takes the place of host and port, and is closed
+    with the server. Raises OSError when the address cannot be had, LocalProtocolError or TypeError for
+    arguments that could never work.
     """
-    setup = ServerSetup.of(handler, options)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return Server(setup, socket.create_server((host, port), family=family, backlog=BACKLOG))
+    setup, place = ServerSetup.of(handler, options), listening(sock)
+    if place is not None:
+        return Server(setup, place.listen(), place)
+    return Server(setup, tcp_socket(host, port))
 
 
 def serve_unix(

@@ -42,6 +42,9 @@ class ServeOptions(TypedDict, total=False):
     """Refuse NTLM clients that do not bind to the TLS channel."""
     token_scope: str
     """What an OAuth token has to be good for; told to clients whose token is not."""
+    salt_key: bytes
+    """Servers that ask the same accounts have the same 16 octets or more here, that nobody else knows: SCRAM
+    gives users that are not there salts made of it. By default at random; `Server.renew` keeps it."""
     lmtp: bool
     """Speak LMTP: a message may have an outcome for each recipient."""
     xclient_from: Sequence[str]
@@ -87,6 +90,8 @@ class ServerSetup:
         if unknown:
             raise TypeError(f"serve() got an unexpected keyword argument {min(unknown)!r}")
         hooks = flows.hooks_of(handler)
+        # [RFC5802-5.1g] the same for as long as the server runs, whatever is renewed.
+        options = {"salt_key": secrets.token_bytes(32), **options}
         tls = options.get("tls")
         implicit = options.get("implicit_tls", False)
         proxied_from = options.get("proxied_from")
@@ -105,6 +110,7 @@ class ServerSetup:
             allow_ntlmv1=options.get("allow_ntlmv1", False),
             require_channel_binding=options.get("require_channel_binding", False),
             token_scope=options.get("token_scope", ""),
+            salt_key=options["salt_key"],
         )
         if implicit and tls is None:
             raise ehlo.LocalProtocolError("implicit_tls needs a TLS context")

@@ -22,7 +22,7 @@ from ehlo_io._tls import Channel, MakeChannel
 
 T = TypeVar("T")
 _SIZE: Final = 65536
-_READ: Final = 1
+READ: Final = 1
 _WRITE: Final = 2
 _WOKEN: Final = 4
 
@@ -42,10 +42,10 @@ class _Selecting:
 
     def wait(self, events: int, seconds: float) -> int:
         """Which of the events there are; 0 when the time is over."""
-        reading = [*self._wake, self._sock] if events & _READ else self._wake
+        reading = [*self._wake, self._sock] if events & READ else self._wake
         writing = [self._sock] if events & _WRITE else []
         readable, writable, _ = select.select(reading, writing, [], None if seconds == math.inf else seconds)
-        found = (_READ if self._sock in readable else 0) | (_WRITE if writable else 0)
+        found = (READ if self._sock in readable else 0) | (_WRITE if writable else 0)
         if self._wake and self._wake[0] in readable:
             # It stays readable, and has said what it had to say.
             self._wake = []
@@ -61,7 +61,7 @@ class _Polling:
     def __init__(self, sock: socket.socket, wake: socket.socket | None) -> None:
         self._sock = sock.fileno()
         self._poll = select.poll()
-        self._events = _READ
+        self._events = READ
         self._poll.register(self._sock, select.POLLIN)
         if wake is not None:
             self._poll.register(wake, select.POLLIN)
@@ -69,7 +69,7 @@ class _Polling:
     def wait(self, events: int, seconds: float) -> int:
         if events != self._events:
             self._events = events
-            wanted = (select.POLLIN if events & _READ else 0) | (select.POLLOUT if events & _WRITE else 0)
+            wanted = (select.POLLIN if events & READ else 0) | (select.POLLOUT if events & _WRITE else 0)
             self._poll.modify(self._sock, wanted)
         found = 0
         for fd, event in self._poll.poll(None if seconds == math.inf else math.ceil(seconds * 1000)):
@@ -77,14 +77,14 @@ class _Polling:
                 self._poll.unregister(fd)
                 found |= _WOKEN
             elif event & select.POLLOUT:
-                found |= _WRITE | (_READ if event & select.POLLIN else 0)
+                found |= _WRITE | (READ if event & select.POLLIN else 0)
             else:
                 # Also an error and the end of the stream: reading and writing tell.
                 found |= events
         return found
 
 
-_Waiting = _Polling if hasattr(select, "poll") else _Selecting
+Waiting = _Polling if hasattr(select, "poll") else _Selecting
 
 
 class LeftBehind(BaseException):
@@ -122,7 +122,7 @@ class SocketPump(Timed):
         super().__init__()
         self.sock = sock
         self._stopping = False
-        self._waiting = _Waiting(sock, wake)
+        self._waiting = Waiting(sock, wake)
         self._make_channel = make_channel
         # None while the octets are those of the socket.
         self._channel: Channel | None = None
@@ -259,7 +259,7 @@ class SocketPump(Timed):
                     return self.sock.recv(_SIZE)
                 except BlockingIOError:
                     at_once = False
-            self._wait(_READ, deadline)
+            self._wait(READ, deadline)
             # The socket that wakes may be the only one that is readable.
             data = self._recv_now()
             if data is not None:
@@ -297,8 +297,8 @@ class SocketPump(Timed):
             return
         left = memoryview(data)[sent:]
         while left:
-            events = self._wait(_READ | _WRITE if and_receive else _WRITE, deadline)
-            if events & _READ:
+            events = self._wait(READ | _WRITE if and_receive else _WRITE, deadline)
+            if events & READ:
                 self._keep_receiving()
             if events & _WRITE:
                 left = left[self._write(left) :]

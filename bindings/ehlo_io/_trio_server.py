@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from contextlib import AsyncExitStack, suppress
 from os import PathLike
@@ -12,6 +13,7 @@ import trio
 
 from ehlo import flows
 from ehlo_io._common import GRACE, LOGGER, peer_of
+from ehlo_io._listening import Listening, listening
 from ehlo_io._server import CurrentSetup, ServeOptions, ServerSetup
 from ehlo_io._trio_pump import TrioPump, bare
 from ehlo_io._unix import BACKLOG, OWNER_ONLY, UnixSocket
@@ -22,9 +24,9 @@ __all__ = ["GRACE", "Server", "serve", "serve_unix"]
 class Server:
     """A server, running while its `async with` block does."""
 
-    def __init__(self, setup: ServerSetup, host: str, port: int, unix: UnixSocket | None = None) -> None:
+    def __init__(self, setup: ServerSetup, host: str, port: int, place: Listening | None = None) -> None:
         self._setup = CurrentSetup(setup)
-        self._unix = unix
+        self._place = place
         self._make_channel = self._setup.channel
         self._host = host
         self._port = port
@@ -41,7 +43,7 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens on."""
-        if not self._listeners or self._unix is not None:
+        if not self._listeners or self.path is not None:
             raise RuntimeError("the server does not run, or listens on a UNIX socket")
         host, port = self._listeners[0].socket.getsockname()[:2]
         return host, port
@@ -49,7 +51,7 @@ class Server:
     @property
     def path(self) -> str | None:
         """The UNIX socket that the server listens on, where it is one."""
-        return None if self._unix is None else self._unix.path
+        return None if self._place is None else self._place.path
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         if self._accepting.cancel_called:
@@ -97,8 +99,8 @@ class Server:
     async def close(self) -> None:
         """Take no more connections, say goodbye on those that are open, and wait for their end."""
         self._closed.set()
-        if self._unix is not None:
-            self._unix.remove()
+        if self._place is not None:
+            self._place.remove()
         self._accepting.cancel()
         for pump in list(self._pumps):
             pump.stop()
@@ -108,8 +110,8 @@ class Server:
                 await self._idle.wait()
 
     async def __aenter__(self) -> Server:
-        if self._unix is not None:
-            sock = trio.socket.from_stdlib_socket(self._unix.listen())
+        if self._place is not None:
+            sock = trio.socket.from_stdlib_socket(self._place.listen())
             self._listeners = [trio.SocketListener(sock)]
         else:
             self._listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=BACKLOG)
@@ -132,14 +134,17 @@ def serve(
     handler: object,
     host: str = "127.0.0.1",
     port: int = flows.SUBMISSION_PORT,
+    *,
+    sock: socket.socket | None = None,
     **options: Unpack[ServeOptions],
 ) -> Server:
     """A server to enter with `async with`; see `ServeOptions` and `ehlo.flows.handler`.
 
-    Port 0 is any free port. Raises LocalProtocolError or TypeError for arguments that could never
-    work; entering raises OSError when the address cannot be had.
+    Port 0 is any free port. `sock`, a listening socket, takes the place of host and port, and is closed
+    with the server. Raises LocalProtocolError or TypeError for arguments that could never work; entering
+    raises OSError when the address cannot be had.
     """
-    return Server(ServerSetup.of(handler, options), host, port)
+    return Server(ServerSetup.of(handler, options), host, port, listening(sock))
 
 
 def serve_unix(

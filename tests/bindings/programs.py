@@ -158,14 +158,24 @@ class Program:
         return blocking.connect("127.0.0.1", self.port, **(plain | options))
 
 
+LISTENING = (b"listening on 127.0.0.1:", b"listening on /", b"listening on @")
+
+
 @contextlib.contextmanager
-def serving(*options: object, env: Mapping[str, str] | None = None) -> Iterator[Program]:
-    argv = [sys.executable, "-m", "ehlo_io", "serve", "--port", "0", *map(str, options)]
+def serving(
+    *options: object,
+    env: Mapping[str, str] | None = None,
+    before: tuple[str, ...] = (),
+    pass_fds: tuple[int, ...] = (),
+) -> Iterator[Program]:
+    """`before` is a program with arguments that runs another one in its own place."""
+    argv = [*before, sys.executable, "-m", "ehlo_io", "serve", "--port", "0", *map(str, options)]
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        pass_fds=pass_fds,
         env=python_environment(env),
         start_new_session=True,
     )
@@ -177,9 +187,9 @@ def serving(*options: object, env: Mapping[str, str] | None = None) -> Iterator[
         assert process.stderr is not None
         line = process.stdout.readline()
         timer.cancel()
-        assert line.startswith((b"listening on 127.0.0.1:", b"listening on /")), line + process.stderr.read()
+        assert line.startswith(LISTENING), line + process.stderr.read()
         place = line.decode().removeprefix("listening on ").rstrip()
-        yield Program(process, place, 0 if place.startswith("/") else int(place.rpartition(":")[2]))
+        yield Program(process, place, 0 if place.startswith(("/", "@")) else int(place.rpartition(":")[2]))
     finally:
         timer.cancel()
         end_group(process)

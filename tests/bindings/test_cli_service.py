@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import signal
 import socket
 import ssl
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +24,14 @@ from tests.bindings.programs import (
     SENDER,
     Program,
     each_io,
+    one_line,
     run,
     serving,
 )
 
 import ehlo
 from ehlo_io import blocking
+from ehlo_io.cli import systemd as systemd_module
 
 OPEN = "--no-require-auth"
 KEPT = {kind: ehlo.StoredSecret.of(kind, PASSWORD, bytes(16)) for kind in ehlo.SecretKind}
@@ -232,3 +236,106 @@ def test_a_service_that_is_not_heard_serves(tmp_path: Path) -> None:
     assert [line.partition(": ")[2] for line in program.err.splitlines()] == [
         f"systemd could not be told {state}: No such file or directory" for state in ("READY=1", "STOPPING=1")
     ]
+
+
+# ---- sockets that systemd passes ----
+
+
+PASS = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.setdefault("LISTEN_PID", str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@contextlib.contextmanager
+def passing(sock: socket.socket, *options: object, **named: str) -> Iterator[Program]:
+    """A server to which it is passed as systemd does: as descriptor 3, and for this process."""
+    before = (sys.executable, "-c", PASS, str(sock.fileno()))
+    env = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "mail"} | named
+    with serving(OPEN, *options, env=env, before=before, pass_fds=(sock.fileno(),)) as program:
+        yield program
+
+
+def listening(kind: str, directory: str) -> socket.socket:
+    if kind == "TCP":
+        return socket.create_server(("127.0.0.1", 0))
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(f"\0{directory}" if kind == "abstract" else os.path.join(directory, "mail"))
+    sock.listen()
+    return sock
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kind", ["TCP", "UNIX", "abstract"])
+@each_io
+def test_a_socket_that_systemd_passes(io: str, kind: str, workers: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="ehlo-") as directory, listening(kind, directory) as sock:
+        options = ("--io", io, "--workers", workers, "--unix", os.path.join(directory, "another"))
+        name = sock.getsockname()
+        place = {"TCP": f"127.0.0.1:{name[1]}", "UNIX": name, "abstract": f"@{directory}"}[kind]
+        # The second one has the same socket: the first has neither shut it down nor removed it.
+        for _ in range(2):
+            with Peer(_connected(sock)) as early, passing(sock, *options) as program:
+                assert program.place == place
+                # Whoever came while nobody served was not turned away.
+                assert early.reply().startswith("220 ")
+                early.ask("QUIT")
+                assert program.end() == 0
+            assert program.err == ""
+        assert os.listdir(directory) == (["mail"] if kind == "UNIX" else [])
+
+
+def _connected(sock: socket.socket) -> socket.socket:
+    client = socket.socket(sock.family)
+    client.connect(sock.getsockname())
+    return client
+
+
+@pytest.mark.parametrize("named", [{"LISTEN_PID": "1"}, {"LISTEN_PID": "self"}, {"LISTEN_FDS": "0"}])
+def test_sockets_that_are_for_others(named: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock, passing(sock, **named) as program:
+        assert program.port != sock.getsockname()[1]
+        assert program.end() == 0
+
+
+def test_what_systemd_passes_is_one_socket_that_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as sock,
+        socket.socket() as silent,
+        socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+        open(os.devnull) as file,
+    ):
+        silent.bind(("127.0.0.1", 0))
+        for given, number, complaint in (
+            (sock, "2", "LISTEN_FDS is 2: one socket can be served"),
+            (sock, "x\ny", "LISTEN_FDS is x?y: one socket can be served"),
+            (silent, "1", "what systemd passes is no stream socket that listens"),
+            (datagrams, "1", "what systemd passes is no stream socket that listens"),
+            (file, "1", "what systemd passes is no socket: Socket operation on non-socket"),
+        ):
+            # In this process, where another descriptor has the number 3.
+            monkeypatch.setattr(systemd_module, "_FIRST", os.dup(given.fileno()))
+            monkeypatch.setenv("LISTEN_FDS", number)
+            monkeypatch.setenv("LISTEN_FDNAMES", "mail")
+            monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+            assert one_line(run("serve", OPEN)) == complaint
+            # Nobody whom this process starts is to take them for its own.
+            assert [name for name in os.environ if name.startswith("LISTEN_")] == []
+            with contextlib.suppress(OSError):
+                os.close(systemd_module._FIRST)
+
+
+def test_lmtp_has_no_place_on_port_25_of_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd_module, "given_socket", Fake)
+    assert one_line(run("serve", OPEN, "--lmtp")).startswith("--lmtp has no place on port 25")
+
+
+class Fake:
+    """A socket on a port that tests may not have."""
+
+    family = socket.AF_INET
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 25

@@ -27,6 +27,7 @@ for _topic in (
     "crowd",
     "pool",
     "dial",
+    "listening",
 ):
     importlib.import_module(f"tests.bindings.scenarios_{_topic}")
 

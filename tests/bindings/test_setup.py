@@ -253,6 +253,10 @@ def test_renewal_keeps_the_other_options_and_the_count(certificates: Certificate
     assert current.setup.hooks.methods["on_message"] == sink.on_message
     assert current.setup.config.hostname == HOSTNAME
     assert current.setup.crowd is before.crowd is not None
+    # [RFC5802-5.1g] the salts of nobody stay, too.
+    key = before.options.get("salt_key")
+    assert key
+    assert current.setup.options.get("salt_key") == key
     assert options["tls"] is certificates.server
 
 

@@ -1,11 +1,12 @@
 """Whether `ehlo serve --relay` loses mail when it is killed: run it with the interpreter that has ehlo.
 
-    python -m tests.crash.relay --messages 1000 --every 1.0
+    python -m tests.crash.relay --messages 1000 --every 1.0 --workers 1
 
 Senders submit numbered messages to the gateway, which is killed by SIGKILL again and again and started anew;
 it hands on to a sink in this process that refuses some of them, for now or for good. In the end each
 message that was accepted has to be in the sink, octet for octet, itself or in a report, and nothing may be
-there twice but what was in flight when the gateway was killed.
+there twice but what was in flight when the gateway was killed. With several workers it is one of them that
+is killed, or the process that looks after them, and then another number of them is started.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import os
 import queue
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -86,7 +89,12 @@ class Gateway:
     spool: Path
     hop: int
     log: Path
+    workers: int = 1
+    """How many processes serve, more or less."""
     kills: int = 0
+    in_flight: int = 0
+    """How many messages could be under way at the kills, at most."""
+    _running: int = 0
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -95,6 +103,9 @@ class Gateway:
         argv += ["--no-fixups"]
         argv += ["--relay", f"submission://127.0.0.1:{self.hop}", "--relay-tls", "none"]
         argv += ["--spool", str(self.spool), "--relay-retry", "1s", "--relay-sessions", str(SESSIONS)]
+        # Other spools than the last time.
+        self._running = random.choice((1, self.workers, self.workers + 1)) if self.workers > 1 else 1  # noqa: S311
+        argv += ["--workers", str(self._running)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv, stdout=subprocess.PIPE, stderr=log, env=python_environment(), start_new_session=True
@@ -103,12 +114,36 @@ class Gateway:
         line = self._process.stdout.readline()
         assert line.startswith(b"listening on "), self.log.read_text()
 
+    def kill_one(self) -> None:
+        """A worker, or all of it, which then is started anew."""
+        if self._running > 1 and random.random() < 0.6:  # noqa: S311
+            self._kill_worker()
+        else:
+            self.kill()
+            self.start()
+
+    def _kill_worker(self) -> None:
+        assert self._process is not None
+        process = self._process.pid
+        workers = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        # One that was killed just now may be missing.
+        if workers:
+            os.kill(int(random.choice(workers)), signal.SIGKILL)  # noqa: S311
+            self.kills += 1
+            self.in_flight += SESSIONS
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self._close()
         self.kills += 1
+        self.in_flight += SESSIONS * self._running
+        # Its workers end by themselves, and the port is free then.
+        end = time.monotonic() + PATIENCE
+        while _listens(self.port):
+            assert time.monotonic() < end, "a worker outlives its parent"
+            time.sleep(0.005)
 
     def end(self) -> None:
         if self._process is not None:
@@ -121,6 +156,14 @@ class Gateway:
         self._process = None
 
 
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+    except ConnectionError:
+        return False
+    return True
+
+
 @attrs.frozen(kw_only=True)
 class Plan:
     messages: int
@@ -129,6 +172,7 @@ class Plan:
     """Seconds that the gateway lives, on the average."""
     pause: float
     """Seconds for which each sender rests after a message."""
+    workers: int = 1
 
 
 def send_all(port: int, numbers: queue.SimpleQueue[int], accepted: list[int], plan: Plan) -> None:
@@ -155,11 +199,12 @@ class Report:
     damaged: tuple[int, ...]
     twice: int
     """How many arrivals were too many."""
+    in_flight: int
 
     def check(self) -> None:
         assert not self.lost, f"lost: {self.lost}"
         assert not self.damaged, f"damaged: {self.damaged}"
-        assert self.twice <= self.kills * SESSIONS, f"{self.twice} came twice, {self.kills} kills"
+        assert self.twice <= self.in_flight, f"{self.twice} came twice, {self.kills} kills"
 
 
 @contextlib.contextmanager
@@ -186,15 +231,14 @@ def run(plan: Plan) -> Report:
         tempfile.TemporaryDirectory() as top,
         blocking.serve(sink, "127.0.0.1", 0, policy=policy, hostname="sink.example") as hop,
     ):
-        gateway = Gateway(free_port(), Path(top) / "spool", hop.address[1], Path(top) / "log")
+        gateway = Gateway(free_port(), Path(top) / "spool", hop.address[1], Path(top) / "log", plan.workers)
         try:
             gateway.start()
             with _senders(gateway.port, accepted, plan) as threads:
                 while any(thread.is_alive() for thread in threads):
                     # At any moment, and not always at the same one.
                     time.sleep(plan.every * random.uniform(0.5, 1.5))  # noqa: S311
-                    gateway.kill()
-                    gateway.start()
+                    gateway.kill_one()
             end = time.monotonic() + PATIENCE
             while (lost := set(accepted) - set(sink.arrived)) and time.monotonic() < end:
                 time.sleep(0.05)
@@ -204,7 +248,9 @@ def run(plan: Plan) -> Report:
             gateway.end()
         assert "Traceback" not in gateway.log.read_text(), gateway.log.read_text()
     twice = sum(count - 1 for count in sink.arrived.values())
-    return Report(len(accepted), gateway.kills, tuple(sorted(lost)), tuple(sink.damaged), twice)
+    return Report(
+        len(accepted), gateway.kills, tuple(sorted(lost)), tuple(sink.damaged), twice, gateway.in_flight
+    )
 
 
 def main() -> None:
@@ -212,8 +258,9 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--every", type=float, default=1.0, help="seconds from a start to the next kill")
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between two messages of a sender")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve, more or less")
     given = parser.parse_args()
-    report = run(Plan(messages=given.messages, every=given.every, pause=given.pause))
+    report = run(Plan(messages=given.messages, every=given.every, pause=given.pause, workers=given.workers))
     print(
         f"{report.accepted} accepted, {report.kills} kills: {len(report.lost)} lost, "
         f"{len(report.damaged)} damaged, {report.twice} came twice"

@@ -47,6 +47,8 @@ class Job:
     """For which service the ticket is to be; curl and ehlo only."""
     sender: str = SENDER
     """Postfix and Exim only."""
+    source: str = "127.0.0.1"
+    """The address that the client has; curl only."""
 
 
 @attrs.frozen
@@ -85,6 +87,7 @@ def _curl(job: Job, *options: str) -> Outcome:
         argv += ["--sasl-authzid", job.authzid]
     if job.mechanism == "GSSAPI":
         argv += ["--service-name", job.service]
+    argv += ["--interface", job.source]
     if job.certificate is not None:
         argv += ["--cert", str(job.certificate)]
     argv += ["--mail-from", SENDER, "--mail-rcpt", job.recipient]

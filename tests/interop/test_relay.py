@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from tests.interop import clients, ehlo_server
+from tests.interop import clients, ehlo_server, haproxy
 from tests.interop.ehlo_server import EhloServer
 from tests.interop.messages import added_header, fresh_recipient, message
 from tests.interop.postfix import Postfix
@@ -41,12 +41,22 @@ def modes(top: Path) -> dict[str, tuple[str, ...]]:
     return {"spool": ("--spool", str(top / "spool")), "through": ("--relay-mode", "through")}
 
 
-def submitted(server: EhloServer, top: Path, *, size: int = 0, port: int | None = None) -> clients.Job:
+def submitted(
+    server: EhloServer,
+    top: Path,
+    *,
+    size: int = 0,
+    port: int | None = None,
+    source: str = "127.0.0.1",
+    octets: bytes | None = None,
+) -> clients.Job:
     """A message that curl has submitted by NTLM."""
     recipient = fresh_recipient()
     file = top / "message"
-    file.write_bytes(message(recipient, size))
-    job = clients.Job(server.port if port is None else port, server.ca, recipient, file, "NTLM")
+    file.write_bytes(message(recipient, size) if octets is None else octets)
+    job = clients.Job(
+        server.port if port is None else port, server.ca, recipient, file, "NTLM", source=source
+    )
     outcome = clients.curl(job)
     assert outcome.accepted, outcome.output + server.log()
     assert "AUTH NTLM" in outcome.output
@@ -122,3 +132,29 @@ def test_two_gateways_behind_haproxy(postfix: Postfix, tmp_path: Path) -> None:
             assert first.terminate() == 0
             job = submitted(attrs.evolve(second, ca=both), tmp_path, port=port)
             added_header(postfix.wait_for(job.recipient), message(job.recipient))
+
+
+@pytest.mark.peer("haproxy")
+def test_workers_behind_haproxy(postfix: Postfix, tmp_path: Path) -> None:
+    """One gateway of two processes: a message has what it lacked, and the trace of its client."""
+    client = "127.0.0.77"
+    spool = tmp_path / "spool"
+    options = ("--workers", "2", "--proxy-protocol", "--spool", str(spool))
+    bare = b"Subject: bare\r\n\r\n.\r\nline\r\n"
+    with (
+        gateway(tmp_path, postfix, *options) as server,
+        haproxy.in_front_of(tmp_path, f"127.0.0.1:{server.port}", "send-proxy-v2") as port,
+    ):
+        for _ in range(4):
+            job = submitted(server, tmp_path, port=port, source=client, octets=bare)
+            header, _, body = postfix.wait_for(job.recipient).partition(b"\r\n\r\n")
+            assert body.rstrip() == b".\r\nline"
+            names = [line.partition(b":")[0] for line in header.split(b"\r\n") if not line.startswith(b"\t")]
+            assert {b"Date", b"Message-ID", b"Subject"} <= set(names)
+            trace = next(text for text in header.split(b"\r\nReceived: ") if f"[{client}]".encode() in text)
+            assert b" with ESMTPSA " in trace
+        assert server.terminate() == 0
+        assert server.errors.read_text() == ""
+    assert re.search(rb"sasl_method=SCRAM-SHA-256, sasl_username=alice", postfix.logs()[1].read_bytes())
+    assert sorted(path.name for path in spool.glob("worker-*")) == ["worker-0", "worker-1"]
+    assert list(spool.rglob("messages/*")) == []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -17,6 +18,10 @@ from ehlo_io.cli.exits import Exit, Failure
 F = TypeVar("F", bound=Callable[..., Any])
 
 IO = ("asyncio", "trio", "blocking")
+
+_MORE: Final = " ..."
+# POSIX has it that so many octets are written to a pipe as one.
+_PIECE: Final[int] = getattr(select, "PIPE_BUF", 512) - len(f"{_MORE}\n")
 
 
 class File(click.Path):
@@ -80,6 +85,9 @@ def say(text: str) -> None:
 
 
 def trace_to_stderr(record: ehlo.WireRecord) -> None:
-    """One line for each record, in one piece: connections share stderr."""
+    """One line for each record, in one piece: connections and processes share stderr. What a pipe would not
+    take in one piece is cut off."""
+    line = str(record).encode("utf-8", "backslashreplace")
+    text = line[:_PIECE].decode("utf-8", "ignore") + _MORE if len(line) > _PIECE else str(record)
     with contextlib.suppress(OSError, ValueError):
-        click.echo(str(record), err=True)
+        click.echo(text, err=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,6 +21,8 @@ from ehlo_io.cli.urls import ServerUrl, server_url
 from ehlo_io.relay.gateway import Gateway, RelaySettings
 from ehlo_io.relay.hop import Hop
 from ehlo_io.relay.queue import Retry
+from ehlo_io.relay.shares import share, share_out
+from ehlo_io.relay.spool import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,8 +125,17 @@ class RelayArguments:
         """What only a server that hands on can keep [RFC8689-4.2.1a]."""
         return () if self.relay is None else (REQUIRETLS,)
 
-    def gateway(self, hostname: str, *, io: str, maildir: Path | None, transcript: bool) -> Gateway | None:
-        """None without --relay. Raises Failure."""
+    def share_out(self, workers: int) -> Spool | None:
+        """For a program with so many processes: what holds the folder of --spool. Raises Failure."""
+        if self.relay is None or self.spool is None:
+            return None
+        with self._spool_can_be_had():
+            return share_out(self.spool, workers)
+
+    def gateway(
+        self, hostname: str, *, io: str, maildir: Path | None, transcript: bool, worker: int | None = None
+    ) -> Gateway | None:
+        """None without --relay; `worker` is the number of one of several processes. Raises Failure."""
         if self.relay is None:
             if self.spool is not None:
                 raise Failure("--spool needs --relay")
@@ -138,7 +150,7 @@ class RelayArguments:
         settings = RelaySettings(
             hop=self._hop(self.relay, transcript=transcript),
             hostname=hostname,
-            spool=self.spool,
+            spool=self.spool if self.spool is None or worker is None else share(self.spool, worker),
             through=through,
             retry=Retry(
                 first=self.relay_retry,
@@ -149,8 +161,14 @@ class RelayArguments:
             sessions=self.relay_sessions,
             rest=min(self.relay_retry, 5.0),
         )
-        try:
+        with self._spool_can_be_had():
             return Gateway(settings)
+
+    @contextlib.contextmanager
+    def _spool_can_be_had(self) -> Iterator[None]:
+        """Raises Failure."""
+        try:
+            yield
         except BlockingIOError:
             raise Failure(f"another process uses the spool {self.spool}") from None
         except OSError as error:

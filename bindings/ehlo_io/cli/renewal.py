@@ -10,6 +10,7 @@ import attrs
 
 import ehlo
 from ehlo_io._common import LOGGER
+from ehlo_io._server import ServeOptions, ServerSetup
 from ehlo_io.cli.exits import Failure
 
 T = TypeVar("T")
@@ -19,6 +20,21 @@ class Server(Protocol):
     """A running server of any binding."""
 
     def renew(self, handler: object, *, tls: ssl.SSLContext | None = None) -> None: ...
+
+
+class LaterServers:
+    """Renewed in the place of a server: those that are started later have its options as they are now."""
+
+    def __init__(self, handler: object, options: ServeOptions) -> None:
+        """Raises LocalProtocolError or TypeError for what could never work."""
+        ServerSetup.of(handler, options)
+        self._options = options
+
+    def renew(self, handler: object, *, tls: ssl.SSLContext | None = None) -> None:
+        options = self._options.copy()
+        options["tls"] = tls
+        ServerSetup.of(handler, options)
+        self._options["tls"] = tls
 
 
 class Accounts:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -22,16 +23,19 @@ import ehlo.extensions
 from ehlo import flows
 from ehlo_io._common import LOGGER
 from ehlo_io._server import ServeOptions
-from ehlo_io.cli import policies
+from ehlo_io.cli import policies, systemd
+from ehlo_io.cli.accounts import accounts
 from ehlo_io.cli.announcer import Announcer, Storage
 from ehlo_io.cli.certificates import from_files, self_signed, write_authority
 from ehlo_io.cli.common import File, io_option, reason, trace_to_stderr, transcript_option
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.maildir import Maildir
+from ehlo_io.cli.places import Place, SharedPlace
 from ehlo_io.cli.relay_options import RelayArguments, relay_options
-from ehlo_io.cli.renewal import Accounts, Renewal
-from ehlo_io.cli.runners import RUNNERS, Place, run_asyncio
+from ehlo_io.cli.renewal import Accounts, LaterServers, Renewal
+from ehlo_io.cli.runners import RUNNERS, Alone, Orders, Told, run_asyncio
 from ehlo_io.cli.urls import is_host
+from ehlo_io.cli.workers import Supervisor, Work
 
 PRESETS: Final = MappingProxyType(
     {
@@ -75,6 +79,7 @@ class Arguments:
     xclient_from: tuple[str, ...]
     max_connections: int | None
     max_per_peer: int | None
+    workers: int
     preset: str
     sender: tuple[str, ...]
     no_fixups: bool
@@ -130,6 +135,14 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 )
 @click.option("--max-connections", type=click.IntRange(1), metavar="N", help="Open at once; others get 421.")
 @click.option("--max-per-peer", type=click.IntRange(1), metavar="N", help="The same of one address.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that serve; bounds are of each.",
+)
 @relay_options
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @policies.sender_option
@@ -151,7 +164,8 @@ def serve(**given: Any) -> None:
 
 
 def _serve(arguments: Arguments, relay: RelayArguments) -> None:
-    if arguments.lmtp and arguments.port == 25:
+    place = _place(arguments)
+    if arguments.lmtp and place.port == 25:
         # [RFC2033-5c]
         raise Failure("--lmtp has no place on port 25, which is for SMTP")
     if not is_host(arguments.host):
@@ -180,23 +194,91 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         options["limits"] = ehlo.Limits(message_size=arguments.max_size or None)
     if arguments.transcript:
         options["trace"] = trace_to_stderr
-    place = Place(arguments.host, arguments.port, arguments.unix, arguments.unix_mode)
     if not policy.require_auth and place.public:
-        LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
-    run = RUNNERS[arguments.io]
-    gateway = relay.gateway(
-        hostname, io=arguments.io, maildir=arguments.maildir, transcript=arguments.transcript
+        LOGGER.warning("mail is taken from anybody who can reach %s", place.host)
+    service = _Service(
+        arguments=arguments, relay=relay, policy=policy, users=users, options=options, hostname=hostname
     )
-    if gateway is not None:
-        run = partial(run_asyncio, beside=gateway)
-    storage = gateway.storage if gateway is not None else _storage(arguments.maildir, hostname)
-    handler = partial(_handler, arguments, storage, users)
-    renewal = None
-    if arguments.tls_cert is not None or arguments.users_file is not None:
-        load_tls = partial(_tls, arguments, options.get("tls"))
-        renewal = Renewal(users, options.get("tls"), partial(_users, arguments, policy), load_tls, handler)
+    if arguments.workers == 1:
+        service.run(place, Alone())
+    else:
+        service.run_workers(place)
+
+
+@attrs.frozen(kw_only=True)
+class _Service:
+    """What the command line comes to."""
+
+    arguments: Arguments
+    relay: RelayArguments
+    policy: ehlo.SubmissionPolicy
+    users: Accounts
+    options: ServeOptions
+    hostname: str
+
+    def run(self, place: Place, told: Told, worker: int | None = None) -> None:
+        """Serve in this process, which may be one of several. Raises Failure."""
+        arguments = self.arguments
+        run = RUNNERS[arguments.io]
+        gateway = self.relay.gateway(
+            self.hostname,
+            io=arguments.io,
+            maildir=arguments.maildir,
+            transcript=arguments.transcript,
+            worker=worker,
+        )
+        if gateway is not None:
+            run = partial(run_asyncio, beside=gateway)
+        storage = gateway.storage if gateway is not None else _storage(arguments.maildir, self.hostname)
+        handler = partial(_handler, arguments, storage, self.users)
+        with _failures(place):
+            run(handler(), place, self.options, Orders(told, self._renewal(handler)))
+
+    def run_workers(self, place: Place) -> None:
+        """Serve in several processes. Raises Failure."""
+        if not hasattr(os, "fork"):
+            raise Failure("--workers needs fork(2), which this system does not have")
+        arguments = self.arguments
+        # Whom nobody knows all of them give the same salt [RFC5802-5.1g].
+        self.options["salt_key"] = secrets.token_bytes(32)
+        if arguments.maildir is not None:
+            # Made before several would make it.
+            _storage(arguments.maildir, self.hostname)
+        handler = partial(_handler, arguments, Announcer(), self.users)
+        with _failures(place):
+            later, shared = LaterServers(handler(), self.options), SharedPlace(place)
+        spool = self.relay.share_out(arguments.workers)
+        renewal = self._renewal(handler)
+
+        def serve(worker: int, told: Told) -> None:
+            if spool is not None:
+                # This process is not to hold the folder when the one that started it is gone.
+                spool.close()
+            self.run(shared.place, told, worker)
+
+        Supervisor(
+            Work(
+                count=arguments.workers,
+                serve=serve,
+                where=str(shared.place),
+                leave=shared.close,
+                renew=None if renewal is None else partial(renewal, later),
+            ),
+            Alone(),
+        ).run()
+
+    def _renewal(self, handler: Callable[[], object]) -> Renewal | None:
+        arguments, made = self.arguments, self.options.get("tls")
+        if arguments.tls_cert is None and arguments.users_file is None:
+            return None
+        load_users = partial(_users, arguments, self.policy)
+        return Renewal(self.users, made, load_users, partial(_tls, arguments, made), handler)
+
+
+@contextlib.contextmanager
+def _failures(place: Place) -> Iterator[None]:
     try:
-        run(handler(), place, options, renewal)
+        yield
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:
@@ -204,6 +286,13 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
 
 
 # ---- arguments to values ----
+
+
+def _place(arguments: Arguments) -> Place:
+    given = systemd.given_socket()
+    if given is not None:
+        return Place.of(given)
+    return Place(arguments.host, arguments.port, arguments.unix, arguments.unix_mode)
 
 
 def _policy(arguments: Arguments) -> ehlo.SubmissionPolicy:
@@ -220,29 +309,6 @@ def _users(arguments: Arguments, policy: ehlo.SubmissionPolicy) -> ehlo.UserStor
     if users is None and policy.require_auth:
         raise Failure("authentication is required and there are no accounts (see --user, --no-require-auth)")
     return users
-
-
-def accounts(given: tuple[str, ...], file: Path | None) -> ehlo.UserStore | None:
-    """The accounts of NAME:PASSWORD arguments and of a file; None for none. No failure repeats a secret."""
-    users: dict[str, str | list[ehlo.StoredSecret]] = {}
-    if file is not None:
-        try:
-            users |= ehlo.parse_users(file.read_text("utf-8"))
-        except OSError as error:
-            raise Failure(f"{file}: {reason(error)}") from None
-        except ValueError as error:
-            raise Failure(f"{file}: {'not UTF-8' if isinstance(error, UnicodeError) else error}") from None
-    for text in given:
-        name, colon, password = text.partition(":")
-        if not colon or not name:
-            raise Failure("--user is NAME:PASSWORD")
-        if name in users:
-            raise Failure(f"--user {name} is given twice")
-        users[name] = password
-    try:
-        return ehlo.UserStore(users) if users else None
-    except ValueError as error:
-        raise Failure(f"--user: {error}") from None
 
 
 def names(given: tuple[str, ...]) -> tuple[str, ...]:

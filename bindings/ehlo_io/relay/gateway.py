@@ -23,8 +23,19 @@ from ehlo_io.relay.hop import Hop, Sessions
 from ehlo_io.relay.intake import Intake
 from ehlo_io.relay.queue import Clock, Queue, Retry, SystemClock
 from ehlo_io.relay.reports import Reporter
+from ehlo_io.relay.shares import gather
 from ehlo_io.relay.spool import Spool
 from ehlo_io.relay.through import Through
+
+
+def _spool(top: Path) -> Spool:
+    spool = Spool(top)
+    try:
+        gather(top, spool)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +63,7 @@ class Gateway:
     """Enter it in the event loop of the server; `storage` has the hooks that take messages."""
 
     def __init__(self, settings: RelaySettings) -> None:
-        """Raises OSError for a spool that cannot be had."""
+        """Raises OSError for a spool that cannot be had, BlockingIOError for one that another process has."""
         if settings.spool is None and not settings.through:
             raise ehlo.LocalProtocolError("without a spool, messages can only be passed through")
         self._clock = settings.clock
@@ -66,7 +77,7 @@ class Gateway:
             now=self._clock.now,
         )
         self._queue = Queue(self._clock)
-        self._spool = None if settings.spool is None else Spool(settings.spool)
+        self._spool = None if settings.spool is None else _spool(settings.spool)
         reporter = Reporter(settings.hostname, self._clock)
         self._courier = None
         if self._spool is not None:

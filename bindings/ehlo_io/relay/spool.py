@@ -5,6 +5,7 @@
     tmp/            what is being written
     bad/            messages whose envelope cannot be read, for a person to look at
     lock            held by the one process that uses the spool
+    worker-N/       spools of a program with several processes: `shares`
 
 Each file is made durable below `tmp` and then renamed, so at any moment it is there whole or not at all.
 A message is there before its client hears that it is accepted, and goes when each of its recipients is
@@ -86,10 +87,11 @@ class Spool:
         uses it."""
         import fcntl  # noqa: PLC0415 (not there on Windows, where the other commands run)
 
-        self._messages, self._progress, self._tmp, self._bad = (
-            top / name for name in ("messages", "progress", "tmp", "bad")
-        )
-        make_folders(top, self._messages, self._progress, self._tmp, self._bad)
+        self.top: Final = top
+        self.messages: Final = top / "messages"
+        self.progress_files: Final = top / "progress"
+        self._tmp, self._bad = top / "tmp", top / "bad"
+        make_folders(top, self.messages, self.progress_files, self._tmp, self._bad)
         self._lock = os.open(top / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,11 +107,11 @@ class Spool:
         finished writing goes."""
         for path in self._tmp.iterdir():
             path.unlink()
-        names = sorted(path.name for path in self._messages.iterdir())
-        waiting = {path.name for path in self._progress.iterdir()}
+        names = sorted(path.name for path in self.messages.iterdir())
+        waiting = {path.name for path in self.progress_files.iterdir()}
         for name in waiting.difference(names):
             # Between the two steps of `remove` the process ended.
-            (self._progress / name).unlink()
+            (self.progress_files / name).unlink()
         for name in names:
             progress = self.progress(name) if name in waiting else None
             yield name, 0.0 if progress is None else progress.due
@@ -120,7 +122,7 @@ class Spool:
         """The file for a message, and what has to stand in it before the message. Raises OSError."""
         value = {"version": _VERSION, "arrival": arrival, **envelopes.to_json(envelope)}
         head = json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
-        return Deposit(self._tmp / name, self._messages / name), head
+        return Deposit(self._tmp / name, self.messages / name), head
 
     def add(self, name: str, envelope: ehlo.Envelope, arrival: float, octets: bytes) -> None:
         """A message that is there whole. Durable when this returns. Raises OSError, and nothing is left."""
@@ -129,7 +131,7 @@ class Spool:
 
     def load(self, name: str) -> Entry:
         """Raises OSError, FileNotFoundError for one that is not there; SpoolError for what is no message."""
-        path = self._messages / name
+        path = self.messages / name
         with path.open("rb") as file:
             head = file.readline(_LONGEST_HEAD)
             size = os.fstat(file.fileno()).st_size
@@ -153,13 +155,13 @@ class Spool:
     def remove(self, name: str) -> None:
         """It is done with. Without a wait for the disk: a machine that loses power now may send it twice."""
         with contextlib.suppress(FileNotFoundError):
-            (self._messages / name).unlink()
+            (self.messages / name).unlink()
         with contextlib.suppress(FileNotFoundError):
-            (self._progress / name).unlink()
+            (self.progress_files / name).unlink()
 
     def set_aside(self, name: str) -> None:
         """Out of the way of the others."""
-        os.replace(self._messages / name, self._bad / name)
+        os.replace(self.messages / name, self._bad / name)
         sync_directory(self._bad)
         self.remove(name)
 
@@ -168,7 +170,7 @@ class Spool:
     def progress(self, name: str) -> Progress | None:
         """None before the first attempt, and for what cannot be read: then the message starts anew."""
         try:
-            value = json.loads((self._progress / name).read_bytes())
+            value = json.loads((self.progress_files / name).read_bytes())
             return Progress(
                 left=tuple(int(index) for index in value["left"]),
                 attempts=int(value["attempts"]),
@@ -180,7 +182,7 @@ class Spool:
 
     def save(self, name: str, progress: Progress) -> None:
         """In the place of the earlier progress; durable when this returns. Raises OSError."""
-        deposit = Deposit(self._tmp / f"{name}.progress", self._progress / name)
+        deposit = Deposit(self._tmp / f"{name}.progress", self.progress_files / name)
         _fill(deposit, json.dumps(attrs.asdict(progress)).encode("ascii"))
 
 

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
 
 import attrs
 
@@ -121,16 +121,20 @@ def hooks_of(handler: object) -> Hooks:
     return Hooks(methods, in_thread, frozenset(known), getattr(handler, "auth_iterations", 4096))
 
 
+class MechanismOptions(TypedDict, total=False):
+    """What an application chooses of `ehlo.sasl.ServerSettings`; the rest follows from its hooks."""
+
+    target: Required[str]
+    random: Required[Callable[[int], bytes]]
+    clock: Callable[[], float] | None
+    allow_ntlmv1: bool
+    require_channel_binding: bool
+    token_scope: str
+    salt_key: bytes | None
+
+
 def mechanisms_of(
-    hooks: Hooks,
-    *,
-    target: str,
-    random: Callable[[int], bytes],
-    clock: Callable[[], float] | None = None,
-    only: Sequence[str] | None = None,
-    allow_ntlmv1: bool = False,
-    require_channel_binding: bool = False,
-    token_scope: str = "",
+    hooks: Hooks, *, only: Sequence[str] | None = None, **chosen: Unpack[MechanismOptions]
 ) -> ServerMechanisms:
     """The mechanisms whose questions the handler answers, or those of them that `only` names.
 
@@ -139,18 +143,13 @@ def mechanisms_of(
     from ehlo.sasl import ServerSettings, standard_mechanisms  # noqa: PLC0415 (with the mechanisms)
 
     settings = ServerSettings(
-        target=target,
-        random=random,
-        clock=clock,
         passwords="on_auth_password" in hooks,
         secrets=hooks.secrets,
         tokens="on_auth_token" in hooks,
         certificates="on_auth_external" in hooks,
         principals="on_auth_kerberos" in hooks,
         scram_iterations=hooks.scram_iterations,
-        allow_ntlmv1=allow_ntlmv1,
-        require_channel_binding=require_channel_binding,
-        token_scope=token_scope,
+        **chosen,
     )
     return standard_mechanisms(settings, only)
 

@@ -177,6 +177,7 @@ class ServerContext(Value):
 
 
 NO_CONTEXT: Final = ServerContext()
+_SALT_KEY: Final = 16
 
 
 def _nobody(octets: int) -> bytes:
@@ -185,7 +186,8 @@ def _nobody(octets: int) -> bytes:
 
 @attrs.frozen(repr=False, eq=False, kw_only=True)
 class ServerSettings(Value):
-    """What all exchanges of one server share. Raises LocalProtocolError for a target that is no name."""
+    """What all exchanges of one server share. Raises LocalProtocolError for a target that is no name
+    and a key that is too short."""
 
     target: str = "localhost"
     """The name of this server, `mail.example.org` or `MAIL`, in ASCII."""
@@ -214,12 +216,17 @@ class ServerSettings(Value):
     """Refuse an NTLM client that binds to no TLS channel [NTLM-nlmp-e]; -PLUS mechanisms always do."""
     token_scope: str = ""
     """What a token has to be good for; told to a client whose token is not."""
-    _salt_key: bytes = attrs.field(init=False, repr=False, eq=False)
+    salt_key: bytes | None = attrs.field(default=None, repr=False, eq=False)
+    """What the salts of users that are not there are made of, at least 16 octets: by default drawn at
+    random. Servers that ask the same accounts share it, or the difference shows who is not there."""
 
     def __attrs_post_init__(self) -> None:
         if not _TARGET.match(self.target):
             raise LocalProtocolError("the target name must be ASCII text")
-        object.__setattr__(self, "_salt_key", self.random(32) if self.secrets else b"")
+        if self.salt_key is None:
+            object.__setattr__(self, "salt_key", self.random(32) if self.secrets else b"")
+        elif len(self.salt_key) < _SALT_KEY:
+            raise LocalProtocolError(f"salt_key has at least {_SALT_KEY} octets")
 
     def salt(self, hash: str, username: str) -> bytes:
         """For a user without stored keys: 16 octets that nobody can foresee and that do not change from
@@ -227,7 +234,7 @@ class ServerSettings(Value):
         import hmac  # noqa: PLC0415 (with OpenSSL; most sessions need none of it)
 
         # Like most look-ups, in any letter case: else two spellings would tell who is there.
-        return hmac.digest(self._salt_key, f"{hash} {username.lower()}".encode(), "sha256")[:16]
+        return hmac.digest(self.salt_key or b"", f"{hash} {username.lower()}".encode(), "sha256")[:16]
 
 
 NO_SETTINGS: Final = ServerSettings()

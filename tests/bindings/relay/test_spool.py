@@ -141,7 +141,7 @@ class Killed(BaseException):
     """The program ends here: nothing that would clean up runs."""
 
 
-CALLS = ("open", "fsync", "replace", "unlink", "close")
+CALLS = ("open", "fsync", "link", "replace", "unlink", "close")
 
 
 @contextmanager

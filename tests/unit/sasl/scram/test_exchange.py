@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 import scramp
 from tests.helpers.sasl import HERE, client_context, constant, server_settings
@@ -436,6 +438,18 @@ def test_nobody_looks_like_somebody(
     assert server_first("nobody") != server_first("somebody")
     assert server_first("nobody").endswith(b",i=4096")
     assert len(server_first("nobody")) == len(b"s=,i=4096") + 24
+
+
+@pytest.mark.clause("RFC5802-5.1g")
+def test_servers_with_one_key_give_nobody_one_salt() -> None:
+    key = bytes(range(16))
+    same = [attrs.evolve(KEYS, salt_key=key, random=os.urandom).salt("SHA-256", "nobody") for _ in range(2)]
+    assert same[0] == same[1]
+    other = [attrs.evolve(KEYS, salt_key=None, random=os.urandom).salt("SHA-256", "nobody") for _ in range(2)]
+    assert len({*same, *other}) == 3
+    assert "salt_key" not in repr(KEYS)
+    with pytest.raises(LocalProtocolError, match="salt_key"):
+        attrs.evolve(KEYS, salt_key=bytes(15))
 
 
 @pytest.mark.parametrize("answer", [b"", "x", 1, True, ScramKeys.of(SHA_1, "pencil", b"salt", 1)])
