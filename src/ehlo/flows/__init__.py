@@ -94,7 +94,7 @@ __all__ = [
     "tls_mode",
 ]
 
-__getattr__, __dir__ = lazily(
+lazily(
     __name__,
     {
         "ehlo.flows.actions": """
