@@ -13,7 +13,7 @@ BENCH_READY := $(VENV)/.bench-ready
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
 	@echo "make test    all checks: format, lint, types, layers, tests"
-	@echo "make versions   the tests on CPython 3.11, 3.12, 3.13 and newer: those in PATH, or PYTHONS=\"PATH ...\""
+	@echo "make versions   the tests on CPython 3.11 to 3.14 and newer: those in PATH, or PYTHONS=\"PATH ...\""
 	@echo "make wheel   build the wheel, install it elsewhere, and check a program that uses it"
 	@echo "make conformance   write docs/conformance.md and the totals in README.md anew"
 	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"

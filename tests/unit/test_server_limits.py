@@ -7,7 +7,7 @@ from unittest import mock
 
 import attrs
 import pytest
-from tests.helpers.clockwork import grows_linearly
+from tests.helpers.linear import grows_linearly
 from tests.helpers.driver import OPEN, Server, server_config
 from tests.helpers.splits import ways
 

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import attrs
 
 ROOT: Final = Path(__file__).parents[2]
-SUPPORTED: Final = range(11, 14)
+SUPPORTED: Final = range(11, 15)
 """The minor versions that are named even if they are missing; newer ones run where there are any."""
 _NEWEST: Final = 19
 _ASK: Final = "import sys; print('%s.%s' % sys.version_info[:2], sys.implementation.name)"
