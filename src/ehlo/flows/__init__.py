@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
     from ehlo.flows.options import HostFacts, Notice, Opened, SessionOptions, TlsMode
     from ehlo.flows.results import Outcome, SubmissionResult
-    from ehlo.wire.text import has_bare_newline
+    from ehlo.wire.text import has_bare_newline, may_be_eight_bit
 
 __all__ = [
     "HOOKS",
@@ -84,6 +84,7 @@ __all__ = [
     "envelope",
     "has_bare_newline",
     "hooks_of",
+    "may_be_eight_bit",
     "mechanisms_of",
     "open_session",
     "recipient",
@@ -138,7 +139,7 @@ lazily(
             Submission submit
         """,
         "ehlo.wire.text": """
-            has_bare_newline
+            has_bare_newline may_be_eight_bit
         """,
     },
 )
