@@ -42,7 +42,7 @@ from ehlo_io.relay.spool import Spool
 
 BOTH = ehlo.envelope(ALICE, [BOB, CAROL])
 NOT_MIME = "Subject: octets\r\n\r\nb\u00f8b\r\n".encode()
-EIGHT = "MIME-Version: 1.0\r\nSubject: octets\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nb\u00f8b\r\n".encode()
+EIGHT = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nb\u00f8b\r\n".encode()
 BINARY = b"Subject: octets\r\nContent-Type: application/octet-stream\r\n\r\n\x00\n\r\xff"
 
 
