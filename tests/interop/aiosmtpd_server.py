@@ -7,6 +7,7 @@ import signal
 import ssl
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -34,7 +35,7 @@ def main(port: str, certificate: str, maildir: str) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     controller = Controller(
-        Refusing(maildir),
+        Refusing(Path(maildir)),
         hostname="127.0.0.1",
         port=int(port),
         tls_context=context,
