@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN_READY := $(VENV)/.run-ready
+SUITE_READY := $(VENV)/.suite-ready
+WHEEL_READY := $(VENV)/.wheel-ready
 BENCH_READY := $(VENV)/.bench-ready
 
-.PHONY: help demo test lint format types layers pytest conformance peers kerberos bench clean
+.PHONY: help demo test lint format types layers pytest suite versions wheel conformance peers kerberos bench clean
 
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
 	@echo "make test    all checks: format, lint, types, layers, tests"
+	@echo "make versions   the tests on CPython 3.11 to 3.14 and newer: those in PATH, or PYTHONS=\"PATH ...\""
+	@echo "make wheel   build the wheel, install it elsewhere, and check a program that uses it"
 	@echo "make conformance   write docs/conformance.md and the totals in README.md anew"
 	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"
 	@echo "make bench   measure ehlo and its peers, about ten minutes"
@@ -51,6 +55,24 @@ layers: $(READY)
 pytest: $(READY)
 	$(BIN)/pytest
 
+$(SUITE_READY): pyproject.toml $(RUN_READY)
+	$(BIN)/python -m pip install --quiet --group test
+	@touch $@
+
+# The tests alone, as one interpreter of `make versions` runs them.
+suite: $(SUITE_READY)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+versions: $(RUN_READY)
+	@$(BIN)/python -m tests.versions $(PYTHONS)
+
+$(WHEEL_READY): pyproject.toml $(READY)
+	$(BIN)/python -m pip install --quiet --group wheel
+	@touch $@
+
+wheel: $(WHEEL_READY)
+	@$(BIN)/python -m tests.consumer
+
 conformance: $(READY)
 	$(BIN)/python -m docs.make_conformance
 
@@ -69,4 +91,4 @@ kerberos: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[cli,kerberos]'
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

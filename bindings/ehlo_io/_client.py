@@ -86,7 +86,8 @@ class SubmitOptions(TypedDict, total=False):
     binary: bool
     """The message is no text: each octet arrives as it is, where the server takes that (BINARYMIME)."""
     convert: bool
-    """Encode what the server does not take as it is (no 8BITMIME, no BINARYMIME) instead of failing."""
+    """Encode what the server does not take as it is (no 8BITMIME, no BINARYMIME), and octets over 127 in
+    what is not MIME, instead of failing."""
     submitter: str | ehlo.Mailbox | None
     """For who hands on: the address of the one who submitted the message first, "" for nobody known."""
 

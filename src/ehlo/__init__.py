@@ -234,7 +234,7 @@ __all__ = [
     "trusted",
 ]
 
-__getattr__, __dir__ = lazily(
+lazily(
     __name__,
     {
         "ehlo._commands": """

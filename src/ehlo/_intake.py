@@ -183,6 +183,7 @@ def _rcpt(facts: Facts, argument: bytes) -> Intake:
         # [RFC5321-4.5.3.1.10a] 452, and the earlier ones stay valid.
         return replies.TOO_MANY_RECIPIENTS
     refusal = check_rcpt(config.policy, forward_path, utf8=facts.transaction.utf8)
+    refusal = refusal or facts.patience.reached(forward_path.domain)
     return (
         refusal or _waived(facts, forward_path) or (RcptReceived(forward_path, parameters), replies.RCPT_OK)
     )
@@ -305,6 +306,9 @@ def plain_command(config: ServerConfig, line: bytes) -> Plain | None:
 
 
 def _read_plain(config: ServerConfig, line: bytes) -> Plain | None:
+    if config.session_limits is not None and line != b"DATA":
+        # Such commands are counted where they are read one by one.
+        return None
     if line.startswith(b"RCPT TO:<"):
         path = address.simple_path(line, 8)
         if path is not None and check_rcpt(config.policy, path := completed(config.policy, path)) is None:

@@ -10,11 +10,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
-def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of a package (PEP 562). `homes`: modules, and the names in each."""
+def lazily(package: str, homes: Mapping[str, str]) -> None:
+    """Give a package `__getattr__` and `__dir__` (PEP 562). `homes`: modules, and the names in each.
+
+    Set here, not in its source: a type checker that sees `__getattr__` takes any name for one of its own.
+    """
     home_of = {name: home for home, names in homes.items() for name in names.split()}
     namespace = vars(sys.modules[package])
 
@@ -28,4 +31,4 @@ def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], obje
         value = namespace[name] = module if home == f"{package}.{name}" else getattr(module, name)
         return value
 
-    return get, lambda: sorted({*namespace, *home_of})
+    namespace.update(__getattr__=get, __dir__=lambda: sorted({*namespace, *home_of}))

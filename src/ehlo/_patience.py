@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ehlo import _replies as replies
 from ehlo._commands import Verb
@@ -10,6 +10,9 @@ from ehlo._events import Deadline, Wait
 from ehlo._limits import Limits
 from ehlo._state import State
 from ehlo.wire.reply import Reply
+
+if TYPE_CHECKING:
+    from ehlo.extensions import SessionLimits
 
 IDLE: Final = frozenset(
     {Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.XCLIENT}
@@ -22,10 +25,13 @@ _BLOCK, _COMMAND = Wait.BLOCK, Wait.COMMAND
 
 
 class Patience:
-    __slots__ = ("_errors", "_idle", "_limits")
+    __slots__ = ("_announced", "_domains", "_errors", "_idle", "_limits", "_mails", "_rcpts")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, announced: SessionLimits | None = None) -> None:
         self._limits = limits
+        self._announced = announced
+        self._mails = self._rcpts = 0
+        self._domains: frozenset[str] = frozenset()
         self._errors = 0
         self._idle = 0
 
@@ -42,6 +48,36 @@ class Patience:
     def rejected(self, reply: Reply) -> Reply:
         """The application refused: no fault of the client, but no work either, if it goes on for ever."""
         return replies.TOO_MANY_COMMANDS if self.idled() else reply
+
+    def mailed(self) -> Reply | None:
+        """MAIL came: the refusal when LIMITS said that so many are too many [RFC9422-4a]."""
+        announced = self._announced
+        if announced is None:
+            return None
+        self._mails += 1
+        self._rcpts = 0
+        over = announced.mail_max is not None and self._mails > announced.mail_max
+        return replies.TOO_MANY_MESSAGES if over else None
+
+    def addressed(self) -> Reply | None:
+        """RCPT came; those that are refused count, too [RFC9422-4.2a]."""
+        announced = self._announced
+        if announced is None:
+            return None
+        self._rcpts += 1
+        over = announced.rcpt_max is not None and self._rcpts > announced.rcpt_max
+        return replies.TOO_MANY_RECIPIENTS if over else None
+
+    def reached(self, domain: str) -> Reply | None:
+        """A recipient is of this domain [RFC9422-4.3a]."""
+        announced = self._announced
+        if announced is None or announced.rcpt_domain_max is None:
+            return None
+        domains = self._domains | {domain.lower()}
+        if len(domains) > announced.rcpt_domain_max:
+            return replies.TOO_MANY_DOMAINS
+        self._domains = domains
+        return None
 
     def renew(self) -> None:
         """A message was accepted: the counts begin anew."""

@@ -28,7 +28,7 @@ from ehlo.wire.address import AddressError, check_domain
 from ehlo.wire.reply import Reply, checked_text
 
 if TYPE_CHECKING:
-    from ehlo.extensions import BurlSources
+    from ehlo.extensions import BurlSources, SessionLimits
 
 _Means: TypeAlias = tuple[bool, frozenset[str], bool, bool, bool]
 """TLS, the types of channel bindings, a client certificate, whether it is known who the client is, and
@@ -90,6 +90,8 @@ class ServerConfig:
     """BDAT is taken."""
     burl: BurlSources | None = attrs.field(init=False, repr=False, eq=False)
     """Where BURL may point to; None: it is not taken."""
+    session_limits: SessionLimits | None = attrs.field(init=False, repr=False, eq=False)
+    """What LIMITS announces, and is held here; None: nothing is."""
     xclient: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     """The attributes of XCLIENT that are taken of those who are trusted; none: it is no command."""
     command_limit: int = attrs.field(init=False, repr=False, eq=False)
@@ -125,6 +127,7 @@ class ServerConfig:
             "verbs": {verb.value.encode(): verb for verb in _VERBS if verb not in absent},
             "chunking": CHUNKING.keyword in keywords,
             "burl": sources,
+            "session_limits": _reading(extensions, "LIMITS"),
             "xclient": frozenset(attributes or ()),
             "command_limit": command,
             "line_limit": max(command, self.limits.auth_line) if self.mechanisms else command,

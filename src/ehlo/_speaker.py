@@ -37,7 +37,7 @@ class Speaker:
 
     def __init__(self, config: ServerConfig, trace: Trace | None) -> None:
         self.config = config
-        self.patience = Patience(config.limits)
+        self.patience = Patience(config.limits, config.session_limits)
         self._trace = trace
         self._buffer = ReceiveBuffer()
         self._out: list[bytes] = []

@@ -358,7 +358,7 @@ class ServerConnection(Taker):
             return None
         if verb is Verb.RCPT:
             self.transaction.rcpt_seen = True
-        intake = INTAKE[verb](self, argument)
+        intake = self._over(verb) or INTAKE[verb](self, argument)
         if isinstance(intake, tuple):
             if verb is Verb.STARTTLS:
                 self._check_behind_tls()
@@ -374,6 +374,11 @@ class ServerConnection(Taker):
         else:
             self._refuse(verb, intake)
         return None
+
+    def _over(self, verb: Verb) -> Reply | None:
+        if verb is Verb.RCPT:
+            return self.patience.addressed()
+        return self.patience.mailed() if verb is Verb.MAIL else None
 
     def _no_line(self, framing: Framing) -> ServerEvent | Pause | None:
         if framing is INCOMPLETE:

@@ -76,14 +76,14 @@ async def success_before_the_message_has_ended(io: Io) -> None:
         peer.rest()
 
     async def slowly() -> AsyncGenerator[bytes, None]:
-        yield b"first\r\n"
+        yield b"\r\nfirst\r\n"
         asked.set()
         await io.thread(sent.wait)
         await io.sleep(0.05)
         yield b"second\r\n"
 
     def blocking() -> Iterator[bytes]:
-        yield b"first\r\n"
+        yield b"\r\nfirst\r\n"
         asked.set()
         assert sent.wait(10)
         yield b"second\r\n"
@@ -106,12 +106,12 @@ async def a_session_does_one_thing_at_a_time(io: Io) -> None:
             stored.append(content)
 
     async def slowly() -> AsyncIterator[bytes]:
-        yield b"first\r\n"
+        yield b"\r\nfirst\r\n"
         asked.set()
         await io.thread(go_on.wait)
 
     def blocking() -> Iterator[bytes]:
-        yield b"first\r\n"
+        yield b"\r\nfirst\r\n"
         asked.set()
         assert go_on.wait(10)
 
@@ -134,7 +134,7 @@ async def a_session_does_one_thing_at_a_time(io: Io) -> None:
 
         await io.together(first(), second())
         await client.submit(MESSAGE, **ENVELOPE)
-    assert stored == [b"first\r\n", MESSAGE]
+    assert stored == [b"\r\nfirst\r\n", MESSAGE]
 
 
 _STAGES = ("greeting", "hello", "mail", "rcpt", "data", "body", "end")

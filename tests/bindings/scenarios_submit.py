@@ -210,21 +210,21 @@ async def _breaks_in_the_middle(
 
 
 def _failing(size: int = 100_000) -> Iterator[bytes]:
-    yield b"x" * size
+    yield b"\r\n" + b"x" * size
     raise OSError("the disk is gone")
 
 
 async def _failing_async(size: int = 100_000) -> AsyncIterator[bytes]:
-    yield b"x" * size
+    yield b"\r\n" + b"x" * size
     raise OSError("the disk is gone")
 
 
 _LOCAL = ehlo.LocalProtocolError
 for _name, _message, _error in (
-    ("bare_newline", lambda: iter([b"abc\r\n", b"a\nb"]), _LOCAL),
+    ("bare_newline", lambda: iter([b"\r\nabc\r\n", b"a\nb"]), _LOCAL),
     ("failing_iterable", _failing, OSError),
-    ("text", lambda: iter(["text"]), _LOCAL),
-    ("numbers", lambda: iter([1, 2, 3]), _LOCAL),
+    ("text", lambda: iter([b"\r\n", "text"]), _LOCAL),
+    ("numbers", lambda: iter([b"\r\n", 2, 3]), _LOCAL),
 ):
     add(f"{_name}_in_the_middle", partial(_breaks_in_the_middle, message=_message, error=_error))
 add(
@@ -462,7 +462,7 @@ async def cancelled_submission(io: Io) -> None:
             if sent.is_set():
                 await io.sleep(100)
             sent.set()
-            return b"x" * 100_000
+            return b"\r\n" + b"x" * 100_000
 
     async with io.serve_open(sink) as server:
 

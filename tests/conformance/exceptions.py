@@ -26,7 +26,7 @@ KINDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 """The reasons that there are, and the levels that each may excuse."""
 
-UNBUILT: Final = frozenset({"RFC5321-2.4f"})
+UNBUILT: Final = frozenset[str]()
 """The MUST and MUST NOT that are not built yet all the same."""
 
 

@@ -31,11 +31,14 @@ def marks_in(source: str) -> Iterator[tuple[str, str]]:
         test = getattr(node, "name", "")
         for call in ast.walk(node):
             if isinstance(call, ast.Call):
-                for clause in _clauses(call):
+                for clause in clauses_of(call):
                     yield test, clause
 
 
-def _clauses(call: ast.Call) -> Iterator[str]:
+def clauses_of(call: ast.expr) -> Iterator[str]:
+    """The clauses that a decorator or another call names."""
+    if not isinstance(call, ast.Call):
+        return
     named = call.args if ast.unparse(call.func) in ("pytest.mark.clause", "scenario") else []
     listed = [keyword.value for keyword in call.keywords if keyword.arg == "clauses"]
     for expression in (*named, *(item for one in listed for item in getattr(one, "elts", ()))):

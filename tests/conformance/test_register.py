@@ -6,6 +6,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from tests.conformance.asserting import silent, silent_in
 from tests.conformance.clauses import Clause, read_clauses
 from tests.conformance.exceptions import (
     CONTRADICTED,
@@ -120,3 +121,37 @@ def test_a_test_is_named_once_for_a_clause(tmp_path: Path) -> None:
     (tmp_path / "unit" / "test_x.py").write_text(SOURCE + SOURCE)
     assert marks(tmp_path)["A-1"] == ["unit/test_x.py"]
     assert marks(tmp_path)["A-2"] == ["unit/test_x.py::test_one"]
+
+
+def test_no_test_of_a_clause_says_nothing() -> None:
+    assert silent() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("run(1)", False),
+        ("helper()", True),
+        ("Other().check()", True),
+        ("assert run(1)", True),
+        ("with pytest.raises(OSError): run(1)", True),
+        ("ratio(run, 1, 2)", False),
+        ("grows_linearly(run, 1)", True),
+    ],
+)
+def test_a_test_that_says_nothing_is_found(body: str, says: bool) -> None:
+    source = f"""
+from tests.helpers.linear import grows_linearly, ratio
+
+def helper(): assert run(2)
+
+class Other:
+    def check(self): helper()
+
+@pytest.mark.clause("A-1")
+def test_it():
+    {body}
+
+def test_without_a_clause(): run(3)
+"""
+    assert list(silent_in(source)) == ([] if says else ["test_it"])

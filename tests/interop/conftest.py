@@ -1,5 +1,6 @@
 """Real peers for the tests here; a peer that is missing skips its tests or, if asked to, fails them."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 
@@ -27,7 +28,12 @@ def _missing_gssapi() -> str | None:
     return None if gssapi.available() else "ehlo's extra kerberos is not installed"
 
 
+def _missing_aiosmtpd() -> str | None:
+    return None if importlib.util.find_spec("aiosmtpd") else "aiosmtpd is not installed"
+
+
 MISSING: dict[str, Callable[[], str | None]] = {
+    "aiosmtpd": _missing_aiosmtpd,
     "cyrus": cyrus_peer.missing,
     "cyrus_end_point": cyrus_peer.missing,
     "cyrus_kerberos": cyrus_peer.missing_kerberos,
@@ -114,7 +120,7 @@ def exim(authority: trustme.CA) -> Iterator[exim_peer.Exim]:
 
 @pytest.fixture(scope="session")
 def kerberos(authority: trustme.CA) -> Iterator[kerberos_peer.KerberosDovecot]:
-    """Dovecot in a Kerberos realm: GSSAPI."""
+    """Dovecot in a Kerberos realm: GSSAPI and GSS-SPNEGO."""
     with directory("kerberos") as top, kerberos_peer.serving(top, authority) as running:
         yield running
 

@@ -19,7 +19,7 @@ BIG = 5_000_000
 PEERS = [
     *cases(("NTLM",), ["curl"]),
     *cases(("LOGIN",), ["curl", "swaks", "smtplib"]),
-    *cases(("PLAIN",), ["msmtp", "aiosmtplib"]),
+    *cases(("PLAIN",), ["msmtp", "aiosmtplib", "postfix", "exim"]),
 ]
 
 

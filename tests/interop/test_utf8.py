@@ -20,7 +20,7 @@ FIRST = (
 )
 ASCII = FIRST + "Subject: hello\r\n\r\nhello\r\n"
 HEADER = FIRST + "Subject: p\u00e5 norsk\r\n\r\nhello\r\n"
-BODY = FIRST + "Subject: hello\r\n\r\np\u00e5 norsk\r\n"
+BODY = FIRST + "MIME-Version: 1.0\r\nSubject: hello\r\n\r\np\u00e5 norsk\r\n"
 UNICODE_SENDER = f"{SENDER_NAME}@local.example"
 A_LABELS = "xn--bcher-kva.example"
 

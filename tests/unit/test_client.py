@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.helpers.clockwork import grows_linearly
 from tests.helpers.driver import TLS, Client, state_of
+from tests.helpers.linear import grows_linearly
 from tests.helpers.splits import every_cut, ways
 
 from ehlo import (

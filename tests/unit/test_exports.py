@@ -241,6 +241,7 @@ FLOWS = [
     "envelope",
     "has_bare_newline",
     "hooks_of",
+    "may_be_eight_bit",
     "mechanisms_of",
     "open_session",
     "recipient",

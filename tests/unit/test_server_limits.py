@@ -7,11 +7,12 @@ from unittest import mock
 
 import attrs
 import pytest
-from tests.helpers.clockwork import grows_linearly
 from tests.helpers.driver import OPEN, Server, server_config
+from tests.helpers.linear import grows_linearly
 from tests.helpers.splits import ways
 
 from ehlo import (
+    STANDARD,
     BareNewlines,
     BodyChunk,
     Deadline,
@@ -20,11 +21,13 @@ from ehlo import (
     RcptReceived,
     Reply,
     ServerConnection,
+    SessionLimits,
     State,
     TransactionReset,
     Wait,
 )
 from ehlo._replies import TIMED_OUT
+from ehlo.extensions.limits import session_limits
 from ehlo.wire.buffer import ReceiveBuffer
 
 MAIL, RCPT = "MAIL FROM:<a@x.org>", "RCPT TO:<b@x.org>"
@@ -373,3 +376,62 @@ def test_what_stands_behind_a_small_message_is_not_copied_whole() -> None:
     assert len(server.of(MessageReceived)) == 3000
     # Else the time for many messages in one feed would grow with their square.
     assert max(taken) <= 65536 < len(octets)
+
+
+# ---- what LIMITS announces (RFC 9422) ----
+
+
+def announcing(
+    *, mail_max: int | None = None, rcpt_max: int | None = None, rcpt_domain_max: int | None = None
+) -> Server:
+    limits = session_limits(
+        SessionLimits(mail_max=mail_max, rcpt_max=rcpt_max, rcpt_domain_max=rcpt_domain_max)
+    )
+    return Server(attrs.evolve(server_config(), extensions=(*STANDARD, limits)))
+
+
+@pytest.mark.clause("RFC9422-4a")
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_one_recipient_more_than_announced(pipelined: bool) -> None:
+    server = announcing(rcpt_max=2)
+    server.say("MAIL FROM:<a@x.org>")
+    # One that is refused counts, too, and a next transaction begins anew.
+    commands = ["RCPT TO:<b@x.org>", "RCPT TO:<", "RCPT TO:<c@x.org>"]
+    told = ["250 2.1.5 ", "501 5.1.3 ", "452 4.5.3 "]
+    for _ in range(2):
+        if pipelined:
+            octets = "".join(f"{line}\r\n" for line in commands).encode()
+            replies = server.feed(octets).decode().splitlines()
+        else:
+            replies = [server.one(line) for line in commands]
+        assert [reply[:10] for reply in replies] == told
+        assert server.one("RSET").startswith("250 ")
+        assert server.one("MAIL FROM:<a@x.org>").startswith("250 ")
+
+
+@pytest.mark.clause("RFC9422-4a")
+def test_one_message_more_than_announced() -> None:
+    server = announcing(mail_max=2)
+    for _ in range(2):
+        assert server.one("MAIL FROM:<a@x.org>") == "250 2.1.0 Sender OK"
+        server.one("RSET")
+    assert server.one("MAIL FROM:<a@x.org>") == "452 4.3.2 Too many messages in this session"
+    assert server.one("NOOP") == "250 2.0.0 OK"
+
+
+@pytest.mark.clause("RFC9422-4a")
+def test_one_domain_more_than_announced() -> None:
+    server = announcing(rcpt_domain_max=1)
+    for _ in range(2):
+        server.one("MAIL FROM:<a@x.org>")
+        for address, code in (("b@x.org", 250), ("c@X.ORG", 250), ("b@y.org", 452)):
+            assert server.one(f"RCPT TO:<{address}>").startswith(f"{code} ")
+        server.one("RSET")
+
+
+def test_nothing_announced_nothing_held() -> None:
+    server = announcing()
+    for number in range(5):
+        assert server.one("MAIL FROM:<a@x.org>").startswith("250 ")
+        assert server.one(f"RCPT TO:<b@x{number}.org>").startswith("250 ")
+        server.one("RSET")

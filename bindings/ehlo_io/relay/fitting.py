@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 import attrs
 
 import ehlo
-from ehlo import policy
+from ehlo import flows, policy
 from ehlo.extensions import BINARY_MIME, CHUNKING, EIGHT_BIT_MIME, REQUIRETLS, SIZE, SMTPUTF8
 from ehlo_io._client import SubmitOptions
 from ehlo_io.asyncio import Client
@@ -48,7 +48,7 @@ def unfit(error: ehlo.LocalProtocolError, envelope: ehlo.Envelope) -> ehlo.Reply
 def terms(client: Client, envelope: ehlo.Envelope) -> SubmitOptions:
     """The envelope for the next server. Raises Unfit.
 
-    BODY is told of the message itself: whoever said 7BIT may have been wrong.
+    BODY=8BITMIME is the sender's word and goes on; whoever said 7BIT may have been wrong.
     """
     offered = client.capabilities
     given = envelope.parameters
@@ -62,6 +62,8 @@ def terms(client: Client, envelope: ehlo.Envelope) -> SubmitOptions:
     parameters: list[object] = [
         value for value in given if not isinstance(value, ehlo.AuthParam | ehlo.Body | ehlo.Size)
     ]
+    if given.get(ehlo.Body) is ehlo.Body.EIGHT_BIT_MIME and offered.supports(EIGHT_BIT_MIME):
+        parameters.append(ehlo.Body.EIGHT_BIT_MIME)
     auth = given.get(ehlo.AuthParam)
     if auth is not None or client.authenticated:
         # [RFC4954-5f]
@@ -92,10 +94,13 @@ def fit(entry: Entry, envelope: ehlo.Envelope, client: Client) -> tuple[BinaryIO
     takes_binary = offered.supports(BINARY_MIME) and offered.supports(CHUNKING)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(entry.open())
-        if (binary and not takes_binary) or (not eight_bit and not _is_ascii(file)):
+        # [RFC5321-2.4f] what is not MIME becomes it, unless its sender spoke for it (RFC 1428).
+        as_it_is = eight_bit and (binary or _is_declared(envelope) or flows.may_be_eight_bit(_start(file)))
+        file.seek(entry.start)
+        if (binary and not takes_binary) or (not as_it_is and not _is_ascii(file)):
             file.seek(entry.start)
             options["binary"] = False
-            return io.BytesIO(_converted(file.read(), eight_bit=eight_bit)), options
+            return io.BytesIO(_converted(file.read(), eight_bit=as_it_is)), options
         file.seek(entry.start)
         if entry.size <= _IN_MEMORY:
             return io.BytesIO(file.read()), options
@@ -109,6 +114,14 @@ def _converted(message: bytes, *, eight_bit: bool) -> bytes:
         return policy.to_eight_bit(message) if eight_bit else policy.to_seven_bit(message)
     except policy.ConversionError:
         raise Unfit(_NO_CONVERSION) from None
+
+
+def _is_declared(envelope: ehlo.Envelope) -> bool:
+    return envelope.parameters.get(ehlo.Body) is ehlo.Body.EIGHT_BIT_MIME
+
+
+def _start(file: BinaryIO) -> bytes:
+    return file.read(_PIECE)
 
 
 def _is_ascii(file: BinaryIO) -> bool:

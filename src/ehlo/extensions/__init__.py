@@ -146,7 +146,7 @@ __all__ = [
 ]
 
 # Those that are not standard are loaded when they are first asked for.
-__getattr__, __dir__ = lazily(
+lazily(
     __name__,
     {
         "ehlo.extensions.burl_offer": """

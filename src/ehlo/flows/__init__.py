@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
     from ehlo.flows.options import HostFacts, Notice, Opened, SessionOptions, TlsMode
     from ehlo.flows.results import Outcome, SubmissionResult
-    from ehlo.wire.text import has_bare_newline
+    from ehlo.wire.text import has_bare_newline, may_be_eight_bit
 
 __all__ = [
     "HOOKS",
@@ -85,6 +85,7 @@ __all__ = [
     "envelope",
     "has_bare_newline",
     "hooks_of",
+    "may_be_eight_bit",
     "mechanisms_of",
     "open_session",
     "recipient",
@@ -96,7 +97,7 @@ __all__ = [
     "tls_mode",
 ]
 
-__getattr__, __dir__ = lazily(
+lazily(
     __name__,
     {
         "ehlo.flows.actions": """
@@ -143,7 +144,7 @@ __getattr__, __dir__ = lazily(
             Submission submit
         """,
         "ehlo.wire.text": """
-            has_bare_newline
+            has_bare_newline may_be_eight_bit
         """,
     },
 )

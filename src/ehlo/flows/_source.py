@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ehlo.flows.actions import Close, Flow, ReadBody
+from ehlo.wire.text import ends_header
 
 PIECE = 131072
 """Octets asked of the caller's message at a time."""
@@ -58,6 +59,20 @@ class Source:
             found.append(piece)
             size += len(piece)
         return found[0] if len(found) == 1 else b"".join(found)
+
+    def start(self) -> Flow[bytes]:
+        """The header block, or a piece of it where it is longer than one, and a little more. It is still to
+        be read. Raises Unreadable."""
+        found = bytearray()
+        searched = 0
+        while piece := (yield from self.piece()):
+            found += piece
+            if len(found) >= PIECE or ends_header(found, searched):
+                break
+            searched = len(found)
+        start = bytes(found)
+        self.put_back(start)
+        return start
 
     def put_back(self, octets: bytes) -> None:
         """They were not taken after all."""

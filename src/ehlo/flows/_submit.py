@@ -17,7 +17,7 @@ from ehlo.flows._chunks import chunked
 from ehlo.flows._data import ENVELOPE, lock_step, pipelined, send_body, whatever_comes
 from ehlo.flows._drive import guarded
 from ehlo.flows._source import Source, Unreadable
-from ehlo.flows._terms import Submission, adapted, commands
+from ehlo.flows._terms import Submission, adapted, commands, is_told_by_start, told_by_start
 from ehlo.flows.actions import Close, Flow
 from ehlo.flows.results import SubmissionResult
 
@@ -50,9 +50,12 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
         raise LocalProtocolError("the session is not ready for a message")
     if submission.convert:
         submission = adapted(conn, submission)
-    mail, rcpts, dropped = commands(conn, submission)
+    source = Source(submission.content)
     try:
-        answers = yield from guarded(conn, _submit(conn, submission, mail, rcpts))
+        if is_told_by_start(conn, submission):
+            submission = told_by_start(submission, (yield from source.start()))
+        mail, rcpts, dropped = commands(conn, submission)
+        answers = yield from guarded(conn, _submit(conn, submission, mail, rcpts, source))
     except Unreadable as unreadable:
         error = unreadable.error
     else:
@@ -70,10 +73,9 @@ def checked(result: SubmissionResult) -> SubmissionResult:
 
 
 def _submit(
-    conn: ClientConnection, submission: Submission, mail: Mail, rcpts: Sequence[Rcpt]
+    conn: ClientConnection, submission: Submission, mail: Mail, rcpts: Sequence[Rcpt], source: Source
 ) -> Flow[Answers]:
     in_one_flight = submission.pipelining and conn.can_pipeline
-    source = Source(submission.content)
     answers: Answers | None = None
     if submission.chunking and conn.can_chunk:
         answers = yield from chunked(conn, mail, rcpts, source, in_one_flight=in_one_flight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -24,7 +24,11 @@ from ehlo.extensions import (
     SmtpUtf8,
 )
 from ehlo.wire.address import AddressError
-from ehlo.wire.text import expected_size, header_of, is_utf8
+from ehlo.wire.text import expected_size, header_of, is_utf8, may_be_eight_bit
+
+_NOT_MIME: Final = (
+    "the message has octets over 127 and is not MIME: give it the field MIME-Version, or let it be converted"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -44,8 +48,9 @@ class Submission:
     utf8: bool | None = None
     """Whether its header is not ASCII; None: not known. Told of `content`."""
     convert: bool = False
-    """Encode what the server does not take as it is: octets over 127 without 8BITMIME, and what is no text
-    without BINARYMIME (RFC 6152 section 3). It becomes another message with the same content."""
+    """Encode what the server does not take as it is: octets over 127 without 8BITMIME or in a message that
+    is not MIME, and what is no text without BINARYMIME (RFC 6152 section 3). It becomes another message
+    with the same content."""
     pipelining: bool = True
     """Use PIPELINING where it is offered."""
     chunking: bool = True
@@ -63,11 +68,37 @@ def adapted(conn: ClientConnection, submission: Submission) -> Submission:
 
         content = to_eight_bit(content)
         submission = attrs.evolve(submission, content=content, binary=False, size=None, eight_bit=None)
-    if not submission.binary and Body not in conn.writable.mail and not content.isascii():
+    if not submission.binary and not content.isascii() and not _takes_eight_bit(conn, submission, content):
         from ehlo.policy import to_seven_bit  # noqa: PLC0415
 
         submission = attrs.evolve(submission, content=to_seven_bit(content), size=None, eight_bit=None)
     return submission
+
+
+def _takes_eight_bit(conn: ClientConnection, submission: Submission, content: bytes) -> bool:
+    """Whether octets over 127 can go as they are. What the caller says of them by `Body` is its own word."""
+    given = submission.envelope.parameters
+    return Body in conn.writable.mail and (given.get(Body) is not None or may_be_eight_bit(content))
+
+
+def is_told_by_start(conn: ClientConnection, submission: Submission) -> bool:
+    """Whether the start of a message that comes in pieces has to be seen before MAIL."""
+    return (
+        submission.content is None
+        and submission.eight_bit is not False
+        and not submission.binary
+        and Body in conn.writable.mail
+        and submission.envelope.parameters.get(Body) is None
+    )
+
+
+def told_by_start(submission: Submission, start: bytes) -> Submission:
+    """[RFC5321-2.4f] what is not MIME must do without 8BITMIME. Raises LocalProtocolError where it cannot."""
+    if may_be_eight_bit(start):
+        return submission
+    if submission.eight_bit or not start.isascii():
+        raise LocalProtocolError(_NOT_MIME)
+    return attrs.evolve(submission, eight_bit=False)
 
 
 def commands(conn: ClientConnection, submission: Submission) -> tuple[Mail, list[Rcpt], tuple[str, ...]]:
@@ -124,6 +155,8 @@ def _values(conn: ClientConnection, submission: Submission, ascii_paths: bool) -
         values.append(_binary(conn, submission))
     elif eight_bit is not False and given.get(Body) is None:
         if Body in offered:
+            if content is not None and not may_be_eight_bit(content):
+                raise LocalProtocolError(_NOT_MIME)
             values.append(Body.EIGHT_BIT_MIME)
         elif eight_bit:
             # [RFC6152-3c] nothing is lost silently: the caller converts, or chooses another way.

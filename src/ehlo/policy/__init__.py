@@ -53,7 +53,7 @@ __all__ = [
     "trusted",
 ]
 
-__getattr__, __dir__ = lazily(
+lazily(
     __name__,
     {
         "ehlo.policy.convert": "ConversionError to_eight_bit to_seven_bit",

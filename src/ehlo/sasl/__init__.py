@@ -164,7 +164,7 @@ __all__ = [
     "tls_server_end_point",
 ]
 
-__getattr__, __dir__ = lazily(
+lazily(
     __name__,
     {
         "ehlo.sasl._base": """

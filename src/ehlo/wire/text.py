@@ -16,6 +16,7 @@ from ehlo._errors import LocalProtocolError
 _CRLF_ONLY: Final = frozenset({None, "\r\n"})
 _SAMPLE: Final = 4096
 _EMPTY_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\A\r?\n")
+_MIME: Final = re.compile(rb"(?:\A|[\r\n])mime-version[ \t]*:", re.IGNORECASE)
 
 
 class Content:
@@ -133,6 +134,19 @@ def header_of(message: bytes) -> bytes:
     """The octets up to the first empty line, or all of them."""
     found = _EMPTY_LINE.search(message)
     return message if found is None else message[: found.start()]
+
+
+def ends_header(message: bytes | bytearray, searched: int) -> bool:
+    """Whether the empty line behind the header block is there; so many octets were looked at before."""
+    # The line may begin in the last three of them.
+    return _EMPTY_LINE.search(message, max(0, searched - 3)) is not None
+
+
+def may_be_eight_bit(message: bytes) -> bool:
+    """Whether the header says what octets over 127 in the body are: the message is MIME (RFC 2045 section
+    4), or its header is itself of a later kind (RFC 6532). As much of a message as has the header will do."""
+    header = header_of(message)
+    return _MIME.search(header) is not None or not header.isascii()
 
 
 def expected_size(message: bytes) -> int:

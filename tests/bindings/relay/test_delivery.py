@@ -41,7 +41,8 @@ from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.spool import Spool
 
 BOTH = ehlo.envelope(ALICE, [BOB, CAROL])
-EIGHT = "Subject: octets\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nb\u00f8b\r\n".encode()
+NOT_MIME = "Subject: octets\r\n\r\nb\u00f8b\r\n".encode()
+EIGHT = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nb\u00f8b\r\n".encode()
 BINARY = b"Subject: octets\r\nContent-Type: application/octet-stream\r\n\r\n\x00\n\r\xff"
 
 
@@ -174,13 +175,15 @@ def test_who_submitted(spool: Spool, given: ehlo.AuthParam | None, login: bool, 
 # ---- what the server lacks ----
 
 
-@pytest.mark.clause("RFC6152-3c", "RFC3030-3b")
+@pytest.mark.clause("RFC6152-3c", "RFC3030-3b", "RFC5321-2.4f")
 @pytest.mark.parametrize(
     ("octets", "parameters", "extensions", "same"),
     [
         pytest.param(EIGHT, [], ehlo.STANDARD, True, id="8-bit"),
         pytest.param(EIGHT, [ehlo.Body.SEVEN_BIT], ehlo.STANDARD, True, id="8-bit, said to be 7-bit"),
         pytest.param(EIGHT, [], without(EIGHT_BIT_MIME, SMTPUTF8), False, id="8-bit to 7-bit"),
+        pytest.param(NOT_MIME, [], ehlo.STANDARD, False, id="8-bit and not MIME"),
+        pytest.param(NOT_MIME, [ehlo.Body.EIGHT_BIT_MIME], ehlo.STANDARD, True, id="the word of the sender"),
         pytest.param(MESSAGE, [], without(EIGHT_BIT_MIME, SMTPUTF8), True, id="7-bit"),
         pytest.param(BINARY, [ehlo.Body.BINARY_MIME], (*ehlo.STANDARD, BINARY_MIME), True, id="binary"),
         pytest.param(BINARY, [ehlo.Body.BINARY_MIME], ehlo.STANDARD, False, id="binary to 8-bit"),

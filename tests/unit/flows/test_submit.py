@@ -643,7 +643,7 @@ def test_the_size_is_declared(offer: str, parameter: str) -> None:
         (b"hello\r\n", " SIZE=7"),
         (b"hello", " SIZE=7"),
         (b"a\nb\n", " SIZE=6"),
-        ("\r\né\r\n".encode(), " SIZE=6 BODY=8BITMIME"),
+        ("MIME-Version: 1.0\r\n\r\né\r\n".encode(), " SIZE=25 BODY=8BITMIME"),
     ],
 )
 def test_what_the_octets_tell_of_themselves(content: bytes, parameters: str) -> None:
@@ -676,8 +676,75 @@ def test_a_message_over_the_announced_size_is_not_sent() -> None:
     ],
 )
 def test_8bitmime(eight_bit: bool | None, offers: tuple[str, ...], parameter: str) -> None:
-    script = f"C: MAIL FROM:<a@x.org>{parameter}\n" + OK + rcpt("b") + "C: DATA\nS: 354 go\n" + BODY + OK
-    submitted(script, Submission(envelope=to("b"), eight_bit=eight_bit), offers=offers)
+    script = f"C: MAIL FROM:<a@x.org>{parameter}\n" + OK + rcpt("b")
+    script += "C: DATA\nS: 354 go\nC: MIME-Version: 1.0\nC: \nC: hello\nC: .\n" + OK
+    message = Submission(envelope=to("b"), eight_bit=eight_bit)
+    submitted(script, message, offers=offers, body=b"MIME-Version: 1.0\r\n\r\nhello\r\n")
+
+
+# Octets over 127 in the body, and the header says nothing of them; or the field is not in the header.
+NOT_MIME = ["Subject: x\r\n\r\né\r\n", "\r\nMIME-Version: 1.0\r\n\r\né\r\n"]
+MIME_FIELDS = ["MIME-Version: 1.0", "Subject: x\r\nmime-version : 1.0", "Subject: é"]
+
+
+@pytest.mark.clause("RFC5321-2.4f")
+@pytest.mark.parametrize("text", NOT_MIME)
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("eight_bit", [None, True])
+def test_what_is_not_mime_is_not_declared_8bitmime(text: str, streamed: bool, eight_bit: bool | None) -> None:
+    conn = ready("8BITMIME")
+    content = None if streamed else text.encode()
+    flow = submit(conn, Submission(envelope=to("b"), content=content, eight_bit=eight_bit))
+    with pytest.raises(LocalProtocolError, match="is not MIME"):
+        run(flow, ScriptedServer(""), bodies=[text.encode()])
+    # Nothing was sent, and the session is as good as before.
+    assert conn.state is State.READY
+    assert conn.data_to_send() == b""
+
+
+@pytest.mark.clause("RFC5321-2.4f")
+@pytest.mark.parametrize("field", MIME_FIELDS)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_mime_is_declared_8bitmime(field: str, streamed: bool) -> None:
+    text = f"{field}\r\n\r\né\r\n"
+    parameters = " BODY=8BITMIME" + ("" if field.isascii() or streamed else " SMTPUTF8")
+    lines = "".join(f"C: {line}\n" for line in text.splitlines())
+    script = f"C: MAIL FROM:<a@x.org>{parameters}\n" + OK + rcpt("b")
+    script += f"C: DATA\nS: 354 go\n{lines}C: .\n" + OK
+    message = Submission(envelope=to("b"), content=None if streamed else text.encode())
+    # Cut anywhere: the field is found all the same.
+    pieces = [octet.encode() for octet in text]
+    submitted(script, message, offers=("8BITMIME", "SMTPUTF8"), body=pieces if streamed else b"")
+
+
+@pytest.mark.clause("RFC5321-2.4f")
+def test_what_is_not_mime_shows_octets_over_127_too_late() -> None:
+    conn = ready("8BITMIME")
+    server = ScriptedServer(MAIL + OK + rcpt("b") + "C: DATA\nS: 354 go\n")
+    flow = submit(conn, Submission(envelope=to("b")))
+    with pytest.raises(LocalProtocolError, match="not declared 8BITMIME"):
+        run(flow, server, bodies=[[b"Subject: x\r\n\r\n" + b"y" * PIECE, "é".encode()]])
+    assert conn.state is not State.READY
+
+
+@pytest.mark.clause("RFC5321-2.4f")
+def test_what_is_not_mime_can_be_converted() -> None:
+    """RFC 1428: it becomes MIME, of a charset that nobody knows."""
+    content = "Subject: x\r\n\r\né\r\n".encode()
+    script = (
+        MAIL + OK + rcpt("b") + "C: DATA\nS: 354 go\nC: Subject: x\nC: Content-Transfer-Encoding: base64\n"
+        "C: MIME-Version: 1.0\nC: Content-Type: text/plain; charset=unknown-8bit\nC: \nC: w6kNCg==\nC: .\n"
+        + OK
+    )
+    submitted(script, Submission(envelope=to("b"), content=content, convert=True), offers=("8BITMIME",))
+
+
+def test_the_word_of_the_caller_stands() -> None:
+    """Who hands on repeats what the sender said of the octets."""
+    own = attrs.evolve(to("b"), parameters=Parameters([Body.EIGHT_BIT_MIME]))
+    action = next(submit(ready("8BITMIME"), Submission(envelope=own, content="\r\né".encode(), convert=True)))
+    assert isinstance(action, Exchange)
+    assert action.data == b"MAIL FROM:<a@x.org> BODY=8BITMIME\r\n"
 
 
 def test_8bit_where_it_is_not_offered_is_not_sent() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from tests.helpers.clockwork import grows_linearly
+from tests.helpers.linear import grows_linearly
 from tests.helpers.sasl import FIRST, HERE, client_context, server_settings
 from tests.unit.sasl.helpers import settle
 
@@ -140,4 +140,4 @@ WORK: dict[str, tuple[int, Callable[[int], object]]] = {
 @pytest.mark.parametrize("what", WORK)
 def test_work_is_linear(what: str) -> None:
     size, work = WORK[what]
-    grows_linearly(lambda scale: lambda: work(scale), size, rounds=5)
+    grows_linearly(lambda scale: lambda: work(scale), size)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.helpers.linear import FACTOR, WORST, ratio
+from tests.helpers.linear import FACTOR, WORST, grows_linearly, ratio
 
 from ehlo import Limits, Reply, XClient
 from ehlo.extensions import EVERY, LIMITS, Capabilities, parameter_specs, parse_parameters
@@ -266,3 +266,5 @@ def test_the_measure_finds_what_is_quadratic() -> None:
             data.count(b"x", 0, i)
 
     assert ratio(rescans, b"x" * 8000, b"x" * 32000) > WORST
+    with pytest.raises(AssertionError, match="as long"):
+        grows_linearly(lambda size: lambda: rescans(b"x" * size), 8000)
