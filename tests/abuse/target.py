@@ -98,6 +98,7 @@ class Target:
     log: Path
     process: subprocess.Popen[bytes]
     control: socket.socket
+    authority: trustme.CA
     accepted: int = 0
     """Messages of the well-behaved, all of which must be there in the end."""
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
@@ -178,6 +179,11 @@ class Target:
         if failures:
             raise failures[0]
 
+    def renew(self) -> None:
+        """Another certificate of the same authority, from now on."""
+        _write_certificate(self.authority, self.log.parent)
+        self.process.send_signal(signal.SIGHUP)
+
     # ---- its end ----
 
     def check(self) -> None:
@@ -200,12 +206,17 @@ class Target:
         assert self.process.wait(PATIENCE) == 0, self.log.read_text()[-2000:]
 
 
+def _write_certificate(authority: trustme.CA, place: Path) -> Path:
+    certificate, made = place / "server.pem", place / "made.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(made))
+    return made.replace(certificate)
+
+
 @contextlib.contextmanager
 def target(io: str, place: Path, *options: object, **limits: float) -> Iterator[Target]:
     """A server for everybody, with TLS, accounts and a Maildir; `limits` are fields of `ehlo.Limits`."""
     authority = trustme.CA()
-    certificate, log, maildir = place / "server.pem", place / "log", place / "mail"
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    certificate, log, maildir = _write_certificate(authority, place), place / "log", place / "mail"
     context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
@@ -232,7 +243,7 @@ def target(io: str, place: Path, *options: object, **limits: float) -> Iterator[
             timer.cancel()
             theirs.close()
             port = int(line.rpartition(b":")[2])
-            yield Target(io, port, context, maildir, log, process, ours)
+            yield Target(io, port, context, maildir, log, process, ours, authority)
         finally:
             timer.cancel()
             timer.join()
