@@ -8,8 +8,9 @@ import ssl
 from typing import Final
 
 from tests.abuse.ground import ENVELOPE, HELLO, QUIT, Ground, attack, b64
-from tests.abuse.target import LONG, PASSWORD
+from tests.abuse.target import LONG
 from tests.abuse.wire import ENDS, connected, end
+from tests.bindings.programs import PASSWORD
 
 _STORED = re.compile(rb"(?m)^X-Cut: ([0-9]{4}) ([a-z-]+)\r$")
 BEFORE_TLS: Final = (HELLO, b"STARTTLS\r\n")

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tests.abuse import attacks, floods
+import tests.abuse.attacks  # noqa: F401 (fills the list)
 from tests.abuse.cuts import cut_session
+from tests.abuse.floods import FLOODS
 from tests.abuse.ground import ATTACKS, Ground
 from tests.abuse.target import PATIENCE, RECIPIENT, SENDER, Target
 from tests.abuse.wire import ENDS
@@ -30,9 +31,8 @@ MECHANISMS: Final = (
     "SCRAM-SHA-256",
     "SCRAM-SHA-256-PLUS",
 )
-ABUSE: Final = (*floods.FLOODS, "chunk_of_2_63_octets", "handshakes_broken_off", "tls_records_of_nothing")
+ABUSE: Final = (*FLOODS, "chunk_of_2_63_octets", "handshakes_broken_off", "tls_records_of_nothing")
 """Attacks that may be at work beside others."""
-assert attacks
 _ENVELOPE: Final[dict[str, Any]] = {"sender": SENDER, "recipients": [RECIPIENT]}
 _RENEWAL: Final = 2.0
 """Seconds between two new certificates."""
@@ -107,7 +107,7 @@ class Load:
         while True:
             numbers = [self._ledger.number() for _ in range(20)]
             with self._connect() as client:
-                messages = [(message(number), _ENVELOPE) for number in numbers]
+                messages: list[Any] = [(message(number), _ENVELOPE) for number in numbers]
                 for number, delivery in zip(numbers, client.submit_many(messages), strict=True):
                     assert isinstance(delivery, ehlo.SubmissionResult), delivery
                     assert not delivery.refused

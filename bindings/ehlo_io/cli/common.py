@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 import ehlo
+from ehlo_io._common import printable
 from ehlo_io._tls import client_context
 from ehlo_io.cli.exits import Exit, Failure
 
@@ -82,4 +83,4 @@ def say(text: str) -> None:
 def trace_to_stderr(record: ehlo.WireRecord) -> None:
     """One line for each record, in one piece: connections share stderr."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(str(record), err=True)
+        click.echo(printable(str(record)), err=True)
