@@ -198,6 +198,8 @@ class Case:
     tls: bool = False
     big: bool = False
     """The message is larger than what the system takes from a client before it makes it wait."""
+    waits: bool = False
+    """It is the client's deadline that ends it."""
 
 
 _PROTOCOL, _TEMPORARY, _UNAVAILABLE = Exit.PROTOCOL, Exit.TEMPORARY, Exit.UNAVAILABLE
@@ -206,12 +208,12 @@ CASES: Final[dict[str, Case]] = {
     "banner_without_end": Case(_floods(b"", b"220-more\r\n"), _PROTOCOL),
     "banner_line_without_end": Case(_floods(b"220 ", b"x" * 4096), _PROTOCOL),
     "banner_of_zeros": Case(_floods(b"", bytes(4096)), _PROTOCOL),
-    "banner_that_drips": Case(_drips(b"220-" + b"x" * 1000, b""), _UNAVAILABLE),
-    "banner_of_lines_that_drip": Case(_drips(b"220-x\r\n" * 200, b""), _UNAVAILABLE),
+    "banner_that_drips": Case(_drips(b"220-" + b"x" * 1000, b""), _UNAVAILABLE, waits=True),
+    "banner_of_lines_that_drip": Case(_drips(b"220-x\r\n" * 200, b""), _UNAVAILABLE, waits=True),
     "hello_without_end": Case(_floods(b"", b"250-more\r\n", after=2), _PROTOCOL),
     "reply_line_without_end": Case(_floods(b"250 ", b"x" * 4096, after=2), _PROTOCOL),
-    "reply_that_drips": Case(_drips(b"250-" + b"x" * 1000, b"MAIL"), _TEMPORARY),
-    "reply_of_lines_that_drip": Case(_drips(b"250-x\r\n" * 200, b"MAIL"), _TEMPORARY),
+    "reply_that_drips": Case(_drips(b"250-" + b"x" * 1000, b"MAIL"), _TEMPORARY, waits=True),
+    "reply_of_lines_that_drip": Case(_drips(b"250-x\r\n" * 200, b"MAIL"), _TEMPORARY, waits=True),
     "all_replies_at_once": Case(_says(GREETING + OFFER + OK * 2 + GO + OK + BYE), _PROTOCOL),
     "all_replies_but_the_banner_at_once": Case(_says(GREETING + OFFER * 2), _PROTOCOL),
     "success_before_the_message": Case(_goes_after(OK, body=False), _PROTOCOL, big=True),
@@ -219,7 +221,7 @@ CASES: Final[dict[str, Case]] = {
     "end_before_the_last_reply": Case(_goes_after(b"", body=True), _TEMPORARY),
     "half_of_the_last_reply": Case(_goes_after(b"250 2.0.0 O", body=True), _TEMPORARY),
     "last_reply_that_goes_on": Case(_goes_after(b"250-2.0.0 OK\r\n", body=True), _TEMPORARY),
-    "never_reads": Case(_stops_reading, _TEMPORARY, big=True),
+    "never_reads": Case(_stops_reading, _TEMPORARY, big=True, waits=True),
     "honours_nothing": Case(_refuses_all(b"502 5.5.1 What?\r\n"), Exit.RECIPIENT_REFUSED),
     "honours_nothing_for_now": Case(_refuses_all(b"451 4.3.0 Later\r\n"), _TEMPORARY),
     "no_capability_makes_sense": Case(
@@ -242,7 +244,7 @@ CASES: Final[dict[str, Case]] = {
     "reply_behind_starttls": Case(
         _after_starttls(OFFER + b"235 OK\r\n" + OK * 9, glued=True), _PROTOCOL, tls=True
     ),
-    "silence_for_a_handshake": Case(_after_starttls(b"", glued=True), _TEMPORARY, tls=True),
+    "silence_for_a_handshake": Case(_after_starttls(b"", glued=True), _TEMPORARY, tls=True, waits=True),
 }
 
 

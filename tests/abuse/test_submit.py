@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import trustme
@@ -21,30 +23,28 @@ from tests.helpers.leaks import forms
 import ehlo
 from ehlo_io.cli.exits import Exit
 
-LIMITS = ehlo.Limits(
-    greeting_timeout=0.7,
-    command_timeout=0.7,
-    data_timeout=0.7,
-    block_timeout=0.7,
-    final_timeout=0.7,
-    quit_timeout=0.2,
-    tls_timeout=0.7,
-)
+_WAITS = ("greeting", "command", "data", "block", "final", "tls")
+LIMITS = {
+    waits: ehlo.Limits(quit_timeout=0.2, **{f"{name}_timeout": 0.7 if waits else 8.0 for name in _WAITS})
+    for waits in (True, False)
+}
 BIG = MESSAGE + b"x" * 70 * 200_000
 
 
-@pytest.fixture(autouse=True)
-def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextlib.contextmanager
+def _within(limits: ehlo.Limits) -> Iterator[None]:
+    """The program has other limits than the usual ones."""
     module = importlib.import_module("ehlo_io.cli.submit")
     usual: Callable[..., dict[str, Any]] = module._connect_options
-    monkeypatch.setattr(module, "_connect_options", lambda *given: usual(*given) | {"limits": LIMITS})
+    with mock.patch.object(module, "_connect_options", lambda *given: usual(*given) | {"limits": limits}):
+        yield
 
 
 def submit_to(case: Case, io: str, *options: object, ca: Path | None = None) -> tuple[Result, Host]:
     """What the program did, and its server."""
     hosts: list[Host] = []
     over = threading.Event()
-    with scripted(hosting(case, hosts, over)) as port:
+    with scripted(hosting(case, hosts, over)) as port, _within(LIMITS[case.waits]):
         user = "alice@" if case.auth or case.tls else ""
         words: list[object] = ["--server", f"smtp://{user}localhost:{port}", "--from", SENDER, "--to", BOB]
         words += ["--io", io, *(["--ca", ca] if case.tls else ["--tls", "none"])]

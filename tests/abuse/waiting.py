@@ -19,7 +19,7 @@ from tests.abuse.target import PATIENCE
 from tests.abuse.wire import end, greeted, push
 from tests.bindings.peers import Peer
 
-LIMITS: Final = {"idle_timeout": 1.0, "block_timeout": 1.0, "tls_timeout": 1.0, "idle_commands": 10_000_000}
+LIMITS: Final = {"idle_timeout": 1.5, "block_timeout": 1.5, "tls_timeout": 1.5, "idle_commands": 10_000_000}
 """Of a server that does not wait for long, and is not tired by commands."""
 _PAUSE: Final = 0.1
 _TIME_OUT: Final = b"421 4.4.2 "

@@ -12,9 +12,9 @@ from tests.soak.run import soak
 
 @each_io
 def test_a_server_under_mixed_load_loses_and_leaks_nothing(io: str) -> None:
-    findings = soak(io, 4.0)
+    findings = soak(io, 3.0)
     assert not findings.faults, "\n".join(findings.lines())
-    assert findings.messages > 20
+    assert findings.messages > 10
     assert findings.done["attacks"]
     assert findings.done["sessions cut off"]
 
