@@ -23,11 +23,21 @@ from tests.helpers.leaks import forms
 import ehlo
 from ehlo_io.cli.exits import Exit
 
-_WAITS = ("greeting", "command", "data", "block", "final", "tls")
-LIMITS = {
-    waits: ehlo.Limits(quit_timeout=0.2, **{f"{name}_timeout": 0.7 if waits else 8.0 for name in _WAITS})
-    for waits in (True, False)
-}
+
+def _limits(seconds: float) -> ehlo.Limits:
+    return ehlo.Limits(
+        greeting_timeout=seconds,
+        command_timeout=seconds,
+        data_timeout=seconds,
+        block_timeout=seconds,
+        final_timeout=seconds,
+        tls_timeout=seconds,
+        quit_timeout=0.2,
+    )
+
+
+LIMITS = {True: _limits(0.7), False: _limits(8.0)}
+"""By whether the deadline is what is tried."""
 BIG = MESSAGE + b"x" * 70 * 200_000
 
 
