@@ -82,8 +82,9 @@ class Server:
                 LOGGER.warning("a connection could not be accepted: %s", error)
                 self._stopping.wait(0.1)
                 continue
-            pump = SocketPump(sock, self._make_channel, peer_of(name), self._wake)
-            self._start(pump)
+            self._start(SocketPump(sock, self._make_channel, peer_of(name), self._wake))
+            # Until somebody else comes it would be kept, and what it holds, when it has long ended.
+            del sock
 
     def _start(self, pump: SocketPump, *, anew: bool = True) -> None:
         thread = threading.Thread(target=self._serve, args=(pump, anew), daemon=True)
@@ -99,12 +100,15 @@ class Server:
         """A thread cannot be broken off: a hook that takes too long keeps its own, and the session goes on in
         another one."""
         while not self._stopping.wait(often):
-            with self._lock:
-                open_pumps = list(self._pumps)
-            now = time.monotonic()
-            for pump in open_pumps:
-                if pump.overdue(now):
-                    self._start(pump, anew=False)
+            self._look()
+
+    def _look(self) -> None:
+        with self._lock:
+            open_pumps = list(self._pumps)
+        now = time.monotonic()
+        for pump in open_pumps:
+            if pump.overdue(now):
+                self._start(pump, anew=False)
 
     def _drop(self, pump: SocketPump) -> None:
         pump.sock.close()

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 import ehlo
+from ehlo_io._common import printable
 from ehlo_io._tls import client_context
 from ehlo_io.cli.exits import Exit, Failure
 
@@ -87,7 +88,9 @@ def say(text: str) -> None:
 def trace_to_stderr(record: ehlo.WireRecord) -> None:
     """One line for each record, in one piece: connections and processes share stderr. What a pipe would not
     take in one piece is cut off."""
-    line = str(record).encode("utf-8", "backslashreplace")
-    text = line[:_PIECE].decode("utf-8", "ignore") + _MORE if len(line) > _PIECE else str(record)
+    text = printable(str(record))
+    line = text.encode("utf-8", "backslashreplace")
+    if len(line) > _PIECE:
+        text = line[:_PIECE].decode("utf-8", "ignore") + _MORE
     with contextlib.suppress(OSError, ValueError):
         click.echo(text, err=True)
