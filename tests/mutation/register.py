@@ -70,7 +70,7 @@ def read_register(path: Path = REGISTER) -> tuple[Entry, ...]:
 
 _LITERAL = re.compile(r'f?"(?:[^"\\]|\\.)*"')
 _SENTENCE = re.compile(r"[A-Za-z,:] [A-Za-z]")
-_EXCEPTION = re.compile(r"\b(?:raise\b|\w*Error\(|Refuse\()")
+_EXCEPTION = re.compile(r"\b(?:raise\b|assert\b|\w*Error\(|Refuse\()")
 _CODEC_NAME = re.compile(r'\b(?:en|de)code\("([\w-]+)"')
 
 

@@ -47,10 +47,16 @@ def lines_of(function: str) -> set[str]:
 def _lines(source: str, names: list[str]) -> set[str]:
     nodes: list[ast.stmt] = ast.parse(source).body
     for name in names:
-        found = [node for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name]
-        if not found:
+        last = next(
+            (
+                node
+                for node in nodes
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
+            ),
+            None,
+        )
+        if last is None:
             return set()
-        last = found[0]
         nodes = last.body
     return {line.strip() for line in source.splitlines()[last.lineno - 1 : last.end_lineno]}
 
@@ -122,6 +128,8 @@ def test_faults_are_named(
         ('raise AError(f"not {x}: why")', 'raise AError(f"XXnot {x}: whyXX")', WORDING),
         ('raise AError("not this one", "5.5.4")', 'raise AError("not this one", "XX5.5.4XX")', None),
         ('raise AError("not this one", x)', 'raise AError("not this one", None)', None),
+        ('assert x, "it is so"', 'assert x, "XXit is soXX"', WORDING),
+        ('assert x, "it is so"', 'assert y, "it is so"', None),
         ('x = "not this one"', 'x = "NOT THIS ONE"', None),
         ('raise AError("word")', 'raise AError("WORD")', None),
         ('x.encode("ascii")', 'x.encode("ASCII")', CODEC),
@@ -166,7 +174,7 @@ def test_results() -> None:
     assert [result.module for result in results] == ["ehlo.a", "ehlo.b"]
     assert [result.function for result in results] == ["ehlo.a.f", "ehlo.b.C._g"]
     with pytest.raises(ValueError, match="not the name of a mutant"):
-        Result("ehlo.a.f", "killed").function
+        str(Result("ehlo.a.f", "killed").function)
 
 
 def test_a_small_page() -> None:

@@ -17,6 +17,7 @@ from ehlo.sasl import (
     VerifyPassword,
     decode_challenge,
 )
+from ehlo.sasl._base import ServerContext, ServerSettings, proved
 
 
 class Echo(ServerMechanism):
@@ -62,7 +63,7 @@ def test_a_client_line_is_never_taken_for_the_answer_to_a_need() -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert "s3cret" not in repr(Password("u", "s3cret"))
-    assert "s3cret" not in repr(VerifyPassword("u", "s3cret", ""))
+    assert repr(VerifyPassword("u", "s3cret", "")) == "VerifyPassword(username='u', password=***, authzid='')"
     assert "u" in repr(Password("u", "s3cret"))
 
 
@@ -77,3 +78,22 @@ def test_a_challenge_that_is_not_base64(text: bytes) -> None:
 def test_a_challenge_that_is_base64() -> None:
     assert decode_challenge(b"YQ==") == b"a"
     assert decode_challenge(b"") == b""
+
+
+@pytest.mark.clause("RFC4505-2c")
+def test_nobody_and_anonymous_are_proved_to_be_nobody() -> None:
+    assert proved(Identity("a", "b", "PLAIN")) is True
+    assert proved(Identity("a", "a", "ANONYMOUS", anonymous=True)) is False
+    assert proved(None) is False
+
+
+def test_what_a_mechanism_is_made_of() -> None:
+    context, settings = ServerContext(tls=True), ServerSettings(target="mail.example")
+    echo = Echo(context, settings)
+    assert echo.context is context
+    assert echo.settings is settings
+    assert echo.usable() is True
+    bare = Echo()
+    assert (bare.context, bare.settings) == (ServerContext(), ServerSettings())
+    with pytest.raises(NotImplementedError):
+        ServerMechanism().start(None)
