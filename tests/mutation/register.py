@@ -25,7 +25,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         EQUIVALENT: "No input tells it from the code.",
         FASTER: "Only the time or the memory that it takes differs: a short cut is not taken.",
-        TYPED: "The type checkers refuse it, and nothing else could.",
+        TYPED: "The type checkers refuse it: mostly by a rule, one false value in place of another.",
         WORDING: "The wording of an exception: a rule, without entries.",
         CODEC: "The letter case of a codec's name: a rule, without entries.",
     }
@@ -71,6 +71,8 @@ def read_register(path: Path = REGISTER) -> tuple[Entry, ...]:
 _LITERAL = re.compile(r'f?"(?:[^"\\]|\\.)*"')
 _SENTENCE = re.compile(r"[A-Za-z,:] [A-Za-z]")
 _EXCEPTION = re.compile(r"\b(?:raise\b|assert\b|\w*Error\(|Refuse\()")
+_FALSE_ATTRIBUTE = re.compile(r'^(self\.\w+(?:: .+)? = )(?:False|None|"")$', re.MULTILINE)
+_FALSE_ARGUMENT = re.compile(r"(\w=)(?:False|None)\b")
 _CODEC_NAME = re.compile(r'\b(?:en|de)code\("([\w-]+)"')
 
 
@@ -80,11 +82,17 @@ def kind_by_rule(mutant: Mutant) -> str | None:
         return WORDING
     if _CODEC_NAME.sub(_folded, mutant.was) == _CODEC_NAME.sub(_folded, mutant.now):
         return CODEC
+    if _false(mutant.was) == _false(mutant.now):
+        return TYPED
     return None
 
 
 def _unworded(lines: str) -> str:
     return _LITERAL.sub(lambda found: "None" if _SENTENCE.search(found[0]) else found[0], lines)
+
+
+def _false(lines: str) -> str:
+    return _FALSE_ATTRIBUTE.sub(r"\1False", _FALSE_ARGUMENT.sub(r"\1False", lines))
 
 
 def _folded(found: re.Match[str]) -> str:

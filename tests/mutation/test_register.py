@@ -12,6 +12,7 @@ from tests.mutation.register import (
     CODEC,
     EQUIVALENT,
     FASTER,
+    TYPED,
     UNEXPLAINED,
     WORDING,
     Entry,
@@ -137,6 +138,14 @@ def test_faults_are_named(
         ('x.decode("utf-8", "replace")', 'x.decode("utf-8", "REPLACE")', None),
         ('x.encode("ascii")', 'x.encode("XXasciiXX")', None),
         ('x.encode("ascii")', "x.encode(None)", None),
+        ("self.x = False", "self.x = None", TYPED),
+        ("self.x: bytes | None = None", 'self.x: bytes | None = ""', TYPED),
+        ("self.x = False", "self.x = True", None),
+        ("self.x = 0", "self.x = None", None),
+        ("x = None", 'x = ""', None),
+        ("f(a, b=False)", "f(a, b=None)", TYPED),
+        ("f(a, b=True)", "f(a, b=None)", None),
+        ("f(a == False)", "f(a == None)", None),
     ],
 )
 def test_rules(was: str, now: str, kind: str | None) -> None:
