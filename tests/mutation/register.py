@@ -26,8 +26,8 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         EQUIVALENT: "No input tells it from the code.",
         FASTER: "Only the time or the memory that it takes differs: a short cut is not taken.",
         TYPED: "The type checkers refuse it: mostly by a rule, one false value in place of another.",
-        WORDING: "The wording of an exception: a rule, without entries.",
-        CODEC: "The letter case of a codec's name: a rule, without entries.",
+        WORDING: "The wording of an exception or of a reason: by a rule.",
+        CODEC: "The letter case of the name of a codec or a digest: by a rule.",
     }
 )
 """The reasons that there are."""
@@ -70,10 +70,10 @@ def read_register(path: Path = REGISTER) -> tuple[Entry, ...]:
 
 _LITERAL = re.compile(r'f?"(?:[^"\\]|\\.)*"')
 _SENTENCE = re.compile(r"[A-Za-z,:] [A-Za-z]")
-_EXCEPTION = re.compile(r"\b(?:raise\b|assert\b|\w*Error\(|Refuse\()")
+_EXCEPTION = re.compile(r'\b(?:raise\b|assert\b|return f?"|\w*Error\(|Refuse\()')
 _FALSE_ATTRIBUTE = re.compile(r'^(self\.\w+(?:: .+)? = )(?:False|None|"")$', re.MULTILINE)
 _FALSE_ARGUMENT = re.compile(r"(\w=)(?:False|None)\b")
-_CODEC_NAME = re.compile(r'\b(?:en|de)code\("([\w-]+)"')
+_CODEC_NAME = re.compile(r'"(?:ascii|latin-1|utf-8|utf-16-le|md5|sha256)"', re.IGNORECASE)
 
 
 def kind_by_rule(mutant: Mutant) -> str | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 from typing import Any, ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from ehlo.sasl import (
     MechanismError,
     Password,
     Refuse,
+    SecretKind,
     ServerMechanism,
     ServerSteps,
     Step,
@@ -97,3 +99,21 @@ def test_what_a_mechanism_is_made_of() -> None:
     assert (bare.context, bare.settings) == (ServerContext(), ServerSettings())
     with pytest.raises(NotImplementedError):
         ServerMechanism().start(None)
+
+
+@pytest.mark.clause("RFC5802-5.1g")
+def test_the_salt_of_nobody() -> None:
+    asked: list[int] = []
+
+    def random(octets: int) -> bytes:
+        asked.append(octets)
+        return bytes(octets)
+
+    settings = ServerSettings(random=random, secrets=frozenset({SecretKind.PASSWORD}))
+    assert asked == [32]
+    salt = hmac.digest(bytes(32), b"SHA-1 alice", "sha256")[:16]
+    assert settings.salt("SHA-1", "alice") == settings.salt("SHA-1", "ALICE") == salt
+    assert settings.salt("SHA-256", "alice") != salt != settings.salt("SHA-1", "bob")
+    # Who fetches no secret needs no source of randomness.
+    assert ServerSettings(random=random).salt("x", "y") == hmac.digest(b"", b"x y", "sha256")[:16]
+    assert asked == [32]

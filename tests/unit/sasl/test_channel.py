@@ -114,3 +114,17 @@ def test_what_tls_has_to_offer() -> None:
 )
 def test_object_identifiers(text: str, octets: str) -> None:
     assert _oid(text) == bytes.fromhex(octets)
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    assert len(content) < 128
+    return bytes([tag, len(content)]) + content
+
+
+@pytest.mark.clause("RFC5929-4.1a")
+@pytest.mark.parametrize("behind", [b"", der(0x03, b"\0")])
+def test_pss_without_a_hash_means_sha_1_and_that_is_replaced(behind: bytes) -> None:
+    algorithm = der(0x30, der(0x06, _oid("1.2.840.113549.1.1.10")), der(0x30))
+    octets = der(0x30, der(0x30), algorithm, behind)
+    assert tls_server_end_point(octets) == hashlib.sha256(octets).digest()

@@ -107,7 +107,7 @@ def test_the_short_way(argument: bytes, mailbox: Mailbox | None) -> None:
 
 
 def test_utf8_is_by_choice() -> None:
-    for parse in (parse_forward_path, parse_reverse_path):
+    for parse in (parse_forward_path, parse_reverse_path, Mailbox.parse):
         with pytest.raises(AddressError):
             parse("\u00e9@b")
         assert parse("\u00e9@b", utf8=True) == Mailbox("\u00e9", "b")
