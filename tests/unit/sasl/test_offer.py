@@ -115,9 +115,11 @@ def test_whose_secrets_are_asked_for() -> None:
 
 def test_each_mechanism_is_checked_before_it_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[tuple[str, object]] = []
-    monkeypatch.setattr(
-        ServerMechanism, "check", classmethod(lambda cls, settings: checked.append((cls.name, settings)))
-    )
+
+    def check(cls: type[ServerMechanism], settings: object) -> None:
+        checked.append((cls.name, settings))
+
+    monkeypatch.setattr(ServerMechanism, "check", classmethod(check))
     settings = server_settings(passwords=True)
     standard_mechanisms(settings)
     assert checked == [("PLAIN", settings), ("LOGIN", settings)]
