@@ -64,7 +64,7 @@ def test_an_authorization_identity(authzid: str, octets: bytes) -> None:
 
 
 @pytest.mark.clause("RFC4954-4q")
-@pytest.mark.parametrize("authzid", ["\a", "\u00ad"])
+@pytest.mark.parametrize("authzid", ["\a", "\u00ad", "\0", "a\0b", "\ud800", "a\udcff"])
 def test_no_authorization_identity(authzid: str) -> None:
     with pytest.raises(LocalProtocolError, match="SASLprep refuses the authorization identity"):
         sendable_authzid(authzid)

@@ -20,6 +20,12 @@ def no_mailbox(text: str, *, utf8: bool = False) -> None:
     assert len(text) < 4 or text not in str(caught.value)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered() -> None:
+    """Of the domains that other tests found good."""
+    check_domain.cache_clear()
+
+
 # ---- mailboxes ----
 
 

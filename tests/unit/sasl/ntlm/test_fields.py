@@ -247,3 +247,22 @@ def test_rc4_of_more_than_its_box() -> None:
 
 def test_the_challenge_of_extended_session_security_has_eight_octets() -> None:
     assert len(crypto.ntlm2_challenge(b"nonce...", b"12345678")) == 8
+
+
+@pytest.mark.clause("NTLM-nlmp-d")
+def test_a_mic_without_a_key_of_its_own() -> None:
+    """A client that signs, and exchanges no key."""
+    message = attrs.evolve(
+        messages.parse_authenticate(vectors.AUTHENTICATE),
+        flags=Flag.UNICODE | Flag.SIGN,
+        session_key=b"",
+        mic_at=72,
+    )
+    exchange, key = acceptor.Exchange(b"negotiate", b"challenge"), bytes(16)
+    blob = messages.ClientBlob({AvId.FLAGS: b"\2\0\0\0"})
+    unsigned = messages.write_authenticate(message)
+    base_key = crypto.session_base_key(key, message.nt_response[:16])
+    mic = crypto.hmac_md5(base_key, b"negotiate" + b"challenge" + unsigned)
+    token = messages.write_authenticate(message, mic)
+    assert acceptor._check_mic(exchange, token, message, blob, key) is None
+    assert acceptor._check_mic(exchange, unsigned, message, blob, key) == "the MIC does not fit the messages"
