@@ -37,8 +37,9 @@ def main(patterns: Sequence[str], processes: int, keep: bool, judge: bool) -> No
     functions = {result.function for result in tried}
     found = faults(survivors(tried), register, functions.__contains__)
     if not patterns:
-        found += [f"{result.name}: {result.status}" for result in results if result not in set(tried)]
-        PAGE.write_text(page(_rows(tried)), "utf-8")
+        untried = [result for result in results if result.status not in KILLED | SURVIVED]
+        found += [f"{result.name}: {result.status}" for result in untried]
+        PAGE.write_text(page(_rows(tried), len(untried)), "utf-8")
     for line in found:
         click.echo(line)
     killed = sum(result.status in KILLED for result in tried)

@@ -15,7 +15,7 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "mutation.md"
 HEAD: Final = """\
 # Mutation testing
 
-Written by `make mutants`, with what its last whole run found; `tests/mutation/survivors.toml` has the
+Written by `make mutants`, with what it found last; `tests/mutation/survivors.toml` has the
 survivors, and why no test kills them.
 
 mutmut makes one small change after the other to the functions below (another operator, constant, argument,
@@ -49,10 +49,16 @@ def total(rows: Iterable[Row], name: str) -> Row:
     return Row(name, killed, survived)
 
 
-def page(rows: Sequence[Row]) -> str:
+def page(rows: Sequence[Row], untried: int = 0) -> str:
     kinds = [*KINDS, *([UNEXPLAINED] if any(row.survived.get(UNEXPLAINED) for row in rows) else [])]
     return "\n".join(
-        [HEAD, *_table(rows, kinds), "", *(f"- **{kind}**: {KINDS[kind]}" for kind in KINDS), ""]
+        [
+            f"{HEAD}\nNot tried: {untried}.\n" if untried else HEAD,
+            *_table(rows, kinds),
+            "",
+            *(f"- **{kind}**: {KINDS[kind]}" for kind in KINDS),
+            "",
+        ]
     )
 
 

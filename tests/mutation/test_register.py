@@ -207,3 +207,5 @@ def test_a_small_page() -> None:
         "| **all** | 16 | 8 | 2 | 1 | 0 | 4 | 0 | 1 | 88.9 % |",
     ]
     assert UNEXPLAINED not in page(rows[1:])
+    assert "Not tried" not in page(rows)
+    assert "Not tried: 2." in page(rows, 2)
