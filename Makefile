@@ -7,8 +7,9 @@ RUN_READY := $(VENV)/.run-ready
 SUITE_READY := $(VENV)/.suite-ready
 WHEEL_READY := $(VENV)/.wheel-ready
 BENCH_READY := $(VENV)/.bench-ready
+MUTATION_READY := $(VENV)/.mutation-ready
 
-.PHONY: help demo test lint format types layers pytest suite versions wheel conformance peers kerberos bench clean
+.PHONY: help demo test lint format types layers pytest suite versions wheel conformance peers kerberos bench mutants clean
 
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
@@ -17,6 +18,7 @@ help:
 	@echo "make wheel   build the wheel, install it elsewhere, and check a program that uses it"
 	@echo "make conformance   write docs/conformance.md and the totals in README.md anew"
 	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"
+	@echo "make mutants   change the code in small ways and see whether the tests find it, about twenty minutes"
 	@echo "make bench   measure ehlo and its peers, about ten minutes"
 
 $(BIN)/python:
@@ -83,6 +85,14 @@ $(BENCH_READY): pyproject.toml $(RUN_READY)
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks
 
+$(MUTATION_READY): pyproject.toml $(READY)
+	$(BIN)/python -m pip install --quiet --group mutation
+	@touch $@
+
+# MUTANTS="'ehlo.wire.*' --processes 1": some of them only, and other options of tests/mutation.
+mutants: $(MUTATION_READY)
+	nice -n 10 $(BIN)/python -m tests.mutation $(MUTANTS)
+
 peers:
 	tests/interop/install-peers
 
@@ -91,4 +101,4 @@ kerberos: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[cli,kerberos]'
 
 clean:
-	rm -rf $(VENV) .venv-3.* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

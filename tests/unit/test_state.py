@@ -48,6 +48,15 @@ def test_421_closes_whatever_it_answers(verb: Verb) -> None:
     assert {advance(state, verb, 421) for state in State} == {State.CLOSED}
 
 
+@pytest.mark.clause("RFC5321-4.2c")
+@pytest.mark.parametrize("state", State)
+def test_the_first_digit_decides(state: State) -> None:
+    for verb in Verb:
+        for code in {*range(200, 600)} - {421}:
+            after = TRANSITIONS[state].get((verb, ReplyClass(code // 100)), state)
+            assert advance(state, verb, code) is after
+
+
 def test_rows_are_about_verbs_in_sequence() -> None:
     # A DATA that a server should have refused is the one exception: see the table.
     odd = {

@@ -37,7 +37,8 @@ def sendable_authzid(authzid: str) -> bytes:
     if not authzid:
         return b""
     try:
-        return sendable("authorization identity", saslprep(authzid))
+        # Neither empty nor with a NUL or half of a surrogate pair: SASLprep refuses those.
+        return saslprep(authzid).encode()
     except SaslprepError:
         raise LocalProtocolError("SASLprep refuses the authorization identity") from None
 

@@ -6,10 +6,10 @@ and talks to the KDC does not belong beside an event loop: the client is `slow`,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
@@ -24,6 +24,7 @@ from ehlo.sasl._base import (
     Done,
     Identity,
     MechanismError,
+    Need,
     Refuse,
     ServerContext,
     ServerMechanism,
@@ -113,8 +114,8 @@ class GssapiServer(ServerMechanism):
             return agreed
         return (yield from self._identify(agreed))
 
-    def agree(self) -> ServerSteps:
-        """What follows the last token; ends in a Refuse, or in Done with no more than an authzid."""
+    def agree(self) -> Generator[Challenge | Need, Any, str | Refuse]:
+        """What follows the last token; ends in an authorization identity or a Refuse."""
         offer = yield Work(partial(_guarded, partial(self._wrap, _NO_LAYER)))
         if offer.fault:
             return Refuse(f"the offer could not be wrapped: {offer.fault}")
@@ -127,18 +128,15 @@ class GssapiServer(ServerMechanism):
         if len(chosen.token) < 4 or chosen.token[:4] != _NO_LAYER:
             return Refuse("the client wants a security layer")
         try:
-            return Done(Identity("", saslprep(chosen.token[4:].decode()), self.name))
+            return saslprep(chosen.token[4:].decode())
         except (UnicodeDecodeError, SaslprepError):
             return Refuse("the authorization identity is not text", malformed=True)
 
-    def _identify(self, agreed: Done | Refuse) -> ServerSteps:
-        assert isinstance(agreed, Done), "refusals were returned"
-        authzid = agreed.identity.authzid
+    def _identify(self, authzid: str) -> ServerSteps:
         found = yield Work(partial(_guarded, self._principal))
         if found.fault:
             return Refuse(f"nobody's ticket: {found.fault}")
-        principal = found.token.decode("utf-8", "replace")
-        username = yield VerifyPrincipal(principal)
+        username = yield VerifyPrincipal(found.token.decode())
         if username is not None and not isinstance(username, str):
             raise LocalProtocolError("the user of a principal is a str")
         if not username:
@@ -184,9 +182,9 @@ class GssSpnegoServer(GssapiServer):
 
     name: ClassVar[str] = "GSS-SPNEGO"
 
-    def agree(self) -> ServerSteps:
+    def agree(self) -> Generator[Challenge | Need, Any, str | Refuse]:
         # It ends with the last token: there is no layer to talk about, and nobody else to act as.
-        return Done(Identity("", "", self.name))
+        return ""
         yield
 
 

@@ -94,8 +94,7 @@ class OAuthBearerServer(_OAuthServer):
         port = pairs.get("port", "0")
         if not _PORT.match(port):
             raise _Malformed
-        token = _bearer(pairs.get("auth", ""))
-        return VerifyToken(unescape(found[1] or ""), token, pairs.get("host", ""), int(port))
+        return VerifyToken(unescape(found[1] or ""), _bearer(pairs), pairs.get("host", ""), int(port))
 
 
 class XOAuth2Server(_OAuthServer):
@@ -108,7 +107,7 @@ class XOAuth2Server(_OAuthServer):
         user, _, rest = message.partition("\x01")
         if not user.startswith("user=") or "\0" in user or not rest.endswith("\x01\x01"):
             raise _Malformed
-        return VerifyToken(user[5:], _bearer(_pairs(rest[:-2]).get("auth", "")))
+        return VerifyToken(user[5:], _bearer(_pairs(rest[:-2])))
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -122,8 +121,8 @@ def _pairs(text: str) -> dict[str, str]:
     return found
 
 
-def _bearer(text: str) -> str:
-    found = _BEARER.match(text)
+def _bearer(pairs: Mapping[str, str]) -> str:
+    found = _BEARER.match(pairs["auth"]) if "auth" in pairs else None
     if found is None:
         raise _Malformed
     return found[1]

@@ -24,7 +24,7 @@ def has_control(line: bytes) -> bool:
 def split_line(line: bytes) -> tuple[bytes, bytes]:
     """`(verb in upper case, argument)`; trailing space is dropped [RFC5321-4.1.1a]."""
     verb, _, argument = line.partition(b" ")
-    return verb.upper(), argument.strip(b" ") if argument else argument
+    return verb.upper(), argument.strip(b" ")
 
 
 def render(*words: str) -> bytes:

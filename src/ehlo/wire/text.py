@@ -15,7 +15,8 @@ from ehlo._errors import LocalProtocolError
 
 _CRLF_ONLY: Final = frozenset({None, "\r\n"})
 _SAMPLE: Final = 4096
-_EMPTY_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\A\r?\n")
+# A bare CR or LF is one more line end, for CRLF is what it will be sent as.
+_EMPTY_LINE: Final = re.compile(rb"\r\n[\r\n]|\n[\r\n]|\r\r|\A[\r\n]")
 _MIME: Final = re.compile(rb"(?:\A|[\r\n])mime-version[ \t]*:", re.IGNORECASE)
 
 

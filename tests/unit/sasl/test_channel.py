@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from ehlo import TLSInfo
 from ehlo.sasl import tls_server_end_point
+from ehlo.sasl.channel import _oid
 
 _KEYS: dict[str, Callable[[], Any]] = {
     "rsa": lambda: rsa.generate_private_key(65537, 2048),
@@ -98,3 +99,33 @@ def test_what_tls_has_to_offer() -> None:
     assert info.channel_bindings == {"tls-unique": b"u", "tls-server-end-point": end_point}
     assert TLSInfo(version="TLSv1.3", cipher="X").channel_bindings == {}
     assert TLSInfo(version="TLSv1.3", cipher="X", server_certificate=b"x").channel_bindings == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [
+        ("1.2", "2a"),
+        ("0.39", "27"),
+        ("2.5.4.3", "550403"),
+        ("1.2.127.128.255", "2a7f8100817f"),
+        ("1.2.840.113549.1.1.11", "2a864886f70d01010b"),
+        ("1.3.16383.16384.2097152", "2bff7f81800081808000"),
+    ],
+)
+def test_object_identifiers(text: str, octets: str) -> None:
+    assert _oid(text) == bytes.fromhex(octets)
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    assert len(content) < 128
+    return bytes([tag, len(content)]) + content
+
+
+@pytest.mark.clause("RFC5929-4.1a")
+@pytest.mark.parametrize("behind", [b"", der(0x03, b"\0")])
+def test_pss_without_a_hash_means_sha_1_and_that_is_replaced(behind: bytes) -> None:
+    algorithm = der(0x30, der(0x06, _oid("1.2.840.113549.1.1.10")), der(0x30))
+    octets = der(0x30, der(0x30), algorithm, behind)
+    tls_server_end_point.cache_clear()
+    assert tls_server_end_point(octets) == hashlib.sha256(octets).digest()

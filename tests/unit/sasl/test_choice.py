@@ -79,6 +79,11 @@ def test_only_what_the_server_offers() -> None:
     assert chosen(["LOGIN"]) == ["LOGIN"]
     assert chosen([]) == []
     assert chosen(["X", "DIGEST-MD5"]) == []
+    assert chosen(ALL, only=["X", "NTLM", "DIGEST-MD5", "PLAIN"]) == ["NTLM", "PLAIN"]
+    assert chosen(ALL, protected=False, only=["PLAIN", "NTLM", "LOGIN", "SCRAM-SHA-1"]) == [
+        "NTLM",
+        "SCRAM-SHA-1",
+    ]
 
 
 @pytest.mark.clause("XLOGIN-2.2.2d")

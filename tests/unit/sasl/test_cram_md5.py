@@ -129,3 +129,16 @@ def test_both_roles(password: str, end: type) -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert "s3cret" not in repr(CramMd5Client(Password("tim", "s3cret"), HERE))
+
+
+@pytest.mark.parametrize(
+    ("password", "given"), [("\ud800", "\ud800"), ("\udcff", "?"), ("", ""), (None, ""), (None, "XXXX")]
+)
+def test_secrets_that_nobody_can_send(password: str | None, given: str) -> None:
+    ours = CramMd5Server(settings=SETTINGS)
+    step = ours.start(None)
+    assert isinstance(step, Challenge)
+    digest = _digest(given.encode("utf-8", "surrogatepass"), step.data)
+    assert ours.respond(b"alice " + digest) == FetchSecret("alice", SecretKind.PASSWORD, "")
+    good = password == given != ""
+    assert isinstance(ours.answer(password), Done if good else Refuse)

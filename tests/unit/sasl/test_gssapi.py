@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+import spnego
 from tests.helpers.sasl import HERE, server_settings
 from tests.unit.sasl.helpers import settle
 
@@ -24,6 +25,7 @@ from ehlo.sasl import (
     MechanismError,
     Password,
     Refuse,
+    ServerContext,
     VerifyPrincipal,
     Work,
     gssapi,
@@ -51,6 +53,7 @@ class Context:
     left: int
     negotiated_protocol: str | None = "kerberos"
     client_principal: str | None = "alice@TEST.EXAMPLE"
+    taken: list[bytes | None] = attrs.field(factory=list)
 
     @property
     def complete(self) -> bool:
@@ -58,10 +61,11 @@ class Context:
 
     def step(self, token: bytes | None) -> bytes | None:
         self.left -= 1
+        self.taken.append(token)
         return next(self.tokens)
 
     def wrap(self, data: bytes, encrypt: bool) -> Wrapped:
-        assert not encrypt
+        assert encrypt is False
         return Wrapped(b"[" + data + b"]")
 
     def unwrap(self, data: bytes) -> Wrapped:
@@ -80,7 +84,12 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def serving(monkeypatch: pytest.MonkeyPatch, gss: Context) -> None:
-    monkeypatch.setattr(gssapi, "_acceptor", lambda hostname, protocol: gss)
+    def acceptor(hostname: str, protocol: str) -> Context:
+        assert hostname == "mail.example"
+        assert protocol in ("kerberos", "negotiate")
+        return gss
+
+    monkeypatch.setattr(gssapi, "_acceptor", acceptor)
 
 
 def connecting(monkeypatch: pytest.MonkeyPatch, gss: Context) -> list[tuple[Any, ...]]:
@@ -96,15 +105,19 @@ def connecting(monkeypatch: pytest.MonkeyPatch, gss: Context) -> list[tuple[Any,
 
 @pytest.mark.clause("RFC4752-3.1a", "RFC4752-3.1b", "RFC4752-3.1c", "RFC4954-4w")
 def test_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = connecting(monkeypatch, context(b"one", None))
+    gss = context(b"one", None)
+    asked = connecting(monkeypatch, gss)
     credentials = Kerberos("alice@TEST.EXAMPLE", "secret", authzid="boss")
     who = GssapiClient(credentials, HERE)
+    with pytest.raises(MechanismError):
+        who.succeeded()
     assert credentials.service == "smtp"
     assert who.initial() == b"one"
     assert asked == [(credentials, "mail.example", "kerberos")]
     with pytest.raises(MechanismError):
         who.succeeded()
     assert who.respond(base64.encode(b"two")) == b""
+    assert gss.taken == [None, b"two"]
     with pytest.raises(MechanismError):
         who.succeeded()
     assert who.respond(base64.encode(b"[\x07\x00\x10\x00]")) == b"[\x01\x00\x00\x00boss]"
@@ -147,10 +160,11 @@ def test_an_exchange_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each side gives up when the other goes on."""
     connecting(monkeypatch, context(*[b"more"] * 100))
     who = GssapiClient(Kerberos(), HERE)
-    who.initial()
-    with pytest.raises(MechanismError, match="more tokens"):  # noqa: PT012
-        for _ in range(10):
-            who.respond(base64.encode(b"more"))
+    assert who.initial() == b"more"
+    for _ in range(7):
+        assert who.respond(base64.encode(b"more")) == b"more"
+    with pytest.raises(MechanismError, match="more tokens"):
+        who.respond(base64.encode(b"more"))
     serving(monkeypatch, context(*[b"more"] * 100))
     ours = GssapiServer(settings=SETTINGS)
     step = settle(ours, ours.start(b"more"))
@@ -186,6 +200,8 @@ def test_the_client_of_spnego(monkeypatch: pytest.MonkeyPatch) -> None:
         who.succeeded()
     assert who.respond(base64.encode(b"two")) == b""
     who.succeeded()
+    with pytest.raises(MechanismError):
+        GssSpnegoClient(Kerberos(), HERE).succeeded()
     # There are servers that agree on a layer here, too.
     assert who.respond(base64.encode(b"[\x01\x00\x00\x00]")) == b"[\x01\x00\x00\x00]"
     with pytest.raises(MechanismError):
@@ -193,10 +209,16 @@ def test_the_client_of_spnego(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "credentials", [Password("alice", "x"), Kerberos("", "x"), Kerberos("a", ""), Kerberos(authzid="\a")]
+    ("credentials", "fault"),
+    [
+        (Password("alice", "x"), "GSSAPI needs Kerberos credentials"),
+        (Kerberos("", "x"), "the user name is empty"),
+        (Kerberos("a", ""), "the password is empty"),
+        (Kerberos(authzid="\a"), "SASLprep refuses the authorization identity"),
+    ],
 )
-def test_credentials_that_it_cannot_carry(credentials: Any) -> None:
-    with pytest.raises(LocalProtocolError):
+def test_credentials_that_it_cannot_carry(credentials: Any, fault: str) -> None:
+    with pytest.raises(LocalProtocolError, match=fault):
         GssapiClient(credentials, HERE)
 
 
@@ -210,13 +232,18 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.clause("RFC4752-3.2a")
 def test_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    serving(monkeypatch, context(b"two", None))
-    ours = GssapiServer(settings=SETTINGS)
+    gss = context(b"two", None)
+    serving(monkeypatch, gss)
+    here = ServerContext(tls=True)
+    ours = GssapiServer(here, SETTINGS)
+    assert ours.context is here
+    assert ours.settings is SETTINGS
     step = ours.start(b"one")
     # Keytabs and caches are files: nothing is done beside an event loop.
     assert isinstance(step, Work)
     assert settle(ours, step) == Challenge(b"two")
     assert settle(ours, ours.respond(b"three")) == Challenge(b"[\x01\x00\x00\x00]")
+    assert gss.taken == [b"one", b"three"]
     step = ours.respond(b"[\x01\x00\x00\x00]")
     while isinstance(step, Work):
         step = ours.answer(step.work())
@@ -255,8 +282,7 @@ def test_a_choice_that_cannot_be_taken(choice: bytes, reason: str, monkeypatch: 
     ours = GssapiServer(settings=SETTINGS)
     assert isinstance(settle(ours, ours.start(b"one")), Challenge)
     step = settle(ours, ours.respond(choice))
-    assert isinstance(step, Refuse)
-    assert step.reason == reason
+    assert step == Refuse(reason, malformed="text" in reason)
 
 
 @pytest.mark.clause("RFC4752-3.2c")
@@ -273,24 +299,26 @@ def test_acting_as_another(allow: bool, end: type, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("gss", "answer"),
+    ("changes", "answer"),
     [
-        (context(b"", client_principal=None), "alice"),
-        (context(b"", negotiated_protocol="ntlm"), "alice"),
-        (context(b""), None),
-        (context(b""), ""),
+        ({"client_principal": None}, "alice"),
+        ({"negotiated_protocol": "ntlm"}, "alice"),
+        ({}, None),
+        ({}, ""),
     ],
 )
-def test_nobodys_ticket(gss: Context, answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    serving(monkeypatch, gss)
+def test_nobodys_ticket(changes: dict[str, Any], answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(monkeypatch, context(b"", **changes))
     ours = GssapiServer(settings=SETTINGS)
     settle(ours, ours.start(b"one"))
     step = ours.respond(b"[\x01\x00\x00\x00]")
     while isinstance(step, Work):
         step = ours.answer(step.work())
-    if isinstance(step, VerifyPrincipal):
-        step = ours.answer(answer)
-    assert isinstance(step, Refuse)
+    if changes:
+        assert step == Refuse("nobody's ticket: no Kerberos")
+    else:
+        assert isinstance(step, VerifyPrincipal)
+        assert ours.answer(answer) == Refuse("the principal is no user")
 
 
 @pytest.mark.parametrize("answer", [True, b"alice"])
@@ -341,5 +369,56 @@ def test_both_roles(client: Any, server: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_secrets_are_not_shown() -> None:
-    assert "s3cret" not in repr(Kerberos("alice", "s3cret"))
+    shown = "Kerberos(username='alice', password=***, authzid='', service='smtp')"
+    assert repr(Kerberos("alice", "s3cret")) == shown
     assert "s3cret" not in repr(GssapiClient(Kerberos("alice", "s3cret"), HERE))
+
+
+def test_what_the_library_cannot_do_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    @attrs.define
+    class Broken(Context):
+        def wrap(self, data: bytes, encrypt: bool) -> Wrapped:
+            raise OSError("s3cret")
+
+    serving(monkeypatch, Broken(iter([None]), 1))
+    ours = GssapiServer(settings=SETTINGS)
+    assert settle(ours, ours.start(b"one")) == Refuse("the offer could not be wrapped: OSError")
+    serving(monkeypatch, context(None, client_principal="\ud800"))
+    ours = GssapiServer(settings=SETTINGS)
+    settle(ours, ours.start(b"one"))
+    step = settle(ours, ours.respond(b"[\x01\x00\x00\x00]"))
+    assert step == Refuse("nobody's ticket: UnicodeEncodeError")
+
+
+# ---- what is asked of pyspnego ----
+
+
+@pytest.mark.parametrize("missing", [None, "gssapi", "krb5"])
+def test_the_extra_is_two_packages(missing: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    there = {"gssapi", "krb5"} - {missing}
+    monkeypatch.setattr(gssapi, "find_spec", lambda name: object() if name in there else None)
+    assert gssapi.available() is (missing is None)
+
+
+KERBEROS = spnego.NegotiateOptions.use_gssapi
+NEGOTIATE = spnego.NegotiateOptions.use_negotiate | spnego.NegotiateOptions.negotiate_kerberos
+
+
+@pytest.mark.parametrize(("protocol", "options"), [("kerberos", KERBEROS), ("negotiate", NEGOTIATE)])
+def test_contexts(protocol: str, options: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(*arguments: object, **named: object) -> tuple[object, ...]:
+        return arguments, named
+
+    monkeypatch.setattr(spnego, "server", make)
+    monkeypatch.setattr(spnego, "client", make)
+    acceptor: Any = gssapi._acceptor("mail.example", protocol)
+    named = {"hostname": "mail.example", "protocol": protocol, "options": options}
+    assert acceptor == ((), {**named, "service": "smtp"})
+    for credentials, given in (
+        (Kerberos("alice", "secret"), spnego.Password("alice", "secret")),
+        (Kerberos("alice", service="imap"), spnego.CredentialCache("alice")),
+        (Kerberos(), spnego.CredentialCache(None)),
+    ):
+        initiator: Any = gssapi._initiator(credentials, "mail.example", protocol)
+        assert initiator == ((given,), {**named, "service": credentials.service})

@@ -102,6 +102,11 @@ def test_the_client_answers_what_is_asked() -> None:
     assert [client.respond(prompt) for prompt in (PASS, USER)] == [b"pw", b"tim"]
     client = LoginClient(Password("tim", "pw"), HERE)
     assert [client.respond(prompt) for prompt in (PASS, b"")] == [b"pw", b"tim"]
+    for words in (b"Login", b"LOGIN NAME:", b"your login, please"):
+        client = LoginClient(Password("tim", "pw"), FIRST)
+        client.initial()
+        assert client.respond(base64.encode(words)) == b"tim"
+        assert client.respond(b"") == b"pw"
 
 
 @pytest.mark.clause("XLOGIN-3.1.5.1c", "XLOGIN-3.1.5.1d")

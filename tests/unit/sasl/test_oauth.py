@@ -75,6 +75,10 @@ def test_a_bad_token(client: Any, server: Any, user: str, token: str) -> None:
     step = settle(ours, ours.start(who.initial()))
     assert isinstance(step, Challenge)
     said = json.loads(step.data)
+    assert (
+        set(said)
+        == {"OAUTHBEARER": {"status", "scope"}, "XOAUTH2": {"status", "schemes", "scope"}}[server.name]
+    )
     assert said["status"] == {"OAUTHBEARER": "invalid_token", "XOAUTH2": "401"}[server.name]
     assert said["scope"] == "mail"
     answer = who.respond(base64.encode(step.data))
@@ -85,6 +89,25 @@ def test_a_bad_token(client: Any, server: Any, user: str, token: str) -> None:
         who.succeeded()
     with pytest.raises(MechanismError):
         who.respond(base64.encode(step.data))
+
+
+def test_no_scope() -> None:
+    ours = OAuthBearerServer(settings=server_settings(tokens=True))
+    step = settle(ours, ours.start(b"n,,\x01auth=Bearer bad\x01\x01"))
+    assert step == Challenge(b'{"status": "invalid_token"}')
+
+
+@PAIRS
+def test_success_is_the_answer_to_a_token(client: Any, server: Any) -> None:
+    who = client(Token("alice", TOKEN), HERE)
+    with pytest.raises(MechanismError):
+        who.succeeded()
+    who.initial()
+    who.succeeded()
+    with pytest.raises(LocalProtocolError, match="the user name is empty"):
+        client(Token("", TOKEN), HERE)
+    with pytest.raises(LocalProtocolError, match="the token is empty"):
+        client(Token("alice", ""), HERE)
 
 
 @pytest.mark.clause("RFC7628-3.2.3b")
@@ -111,7 +134,9 @@ def test_the_token_names_its_user(client: Any, server: Any) -> None:
     assert ours.answer(True) == Done(Identity("owner", "boss", server.name))
     ours = asked(b"boss")
     ours.answer("owner")
-    assert isinstance(ours.answer(False), Challenge)
+    step = ours.answer(False)
+    assert isinstance(step, Challenge)
+    assert json.loads(step.data)["scope"] == "mail"
     assert ours.respond(b"") == Refuse("may not act as the authorization identity")
     for nobody in (False, None, "", 1):
         assert isinstance(asked(b"alice").answer(nobody), Challenge)

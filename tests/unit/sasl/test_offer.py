@@ -11,7 +11,15 @@ from tests.helpers.sasl import EVERY_KIND, server_settings
 from ehlo import Auth
 from ehlo._commands import Writable, render_command
 from ehlo._errors import LocalProtocolError
-from ehlo.sasl import CLIENT_MECHANISMS, SERVER_MECHANISMS, SecretKind, ServerContext, standard_mechanisms
+from ehlo.sasl import (
+    CLIENT_MECHANISMS,
+    SERVER_MECHANISMS,
+    SecretKind,
+    ServerContext,
+    ServerMechanism,
+    offer,
+    standard_mechanisms,
+)
 
 SCRAM_1 = ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"]
 SCRAM_256 = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
@@ -52,7 +60,8 @@ def only(*kinds: SecretKind) -> dict[str, Any]:
     ],
 )
 def test_what_the_application_can_answer(answers: dict[str, Any], names: list[str]) -> None:
-    offered = standard_mechanisms(server_settings(**answers))
+    settings = server_settings(**answers)
+    offered = standard_mechanisms(settings)
     assert list(offered) == names
     context = ServerContext(tls=True)
     for name, factory in offered.items():
@@ -60,6 +69,7 @@ def test_what_the_application_can_answer(answers: dict[str, Any], names: list[st
         assert made.name == name
         assert made is not factory(context)
         assert made.context is context
+        assert made.settings is settings
 
 
 def test_some_come_by_name_only() -> None:
@@ -93,3 +103,23 @@ def test_a_server_never_imports_pyspnego() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["False", "False"]
+
+
+def test_whose_secrets_are_asked_for() -> None:
+    asks = offer._fetches(SecretKind.NT_HASH, SecretKind.PASSWORD)
+    assert asks(server_settings(**only(SecretKind.NT_HASH))) is True
+    assert asks(server_settings(**only(SecretKind.PASSWORD, SecretKind.SCRAM_SHA_1))) is True
+    assert asks(server_settings(**only(SecretKind.SCRAM_SHA_1))) is False
+    assert asks(server_settings()) is False
+
+
+def test_each_mechanism_is_checked_before_it_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[tuple[str, object]] = []
+
+    def check(cls: type[ServerMechanism], settings: object) -> None:
+        checked.append((cls.name, settings))
+
+    monkeypatch.setattr(ServerMechanism, "check", classmethod(check))
+    settings = server_settings(passwords=True)
+    standard_mechanisms(settings)
+    assert checked == [("PLAIN", settings), ("LOGIN", settings)]

@@ -15,6 +15,8 @@ from ehlo.sasl import SaslprepError, saslprep
         ("\u00aa", "a"),
         ("\u2168", "IX"),
         ("a\u00a0b", "a b"),
+        ("a\u1680b", "a b"),
+        ("\u0316" * 30, "\u0316" * 30),
         ("", ""),
     ],
 )
@@ -65,3 +67,8 @@ def test_marks_on_one_letter_have_a_bound(mark: str, most: int) -> None:
         assert saslprep(text)
         with pytest.raises(SaslprepError, match="30 marks"):
             saslprep(text + mark)
+
+
+def test_marks_on_no_letter_have_the_same_bound() -> None:
+    with pytest.raises(SaslprepError, match="30 marks"):
+        saslprep("\u0316" * 31)

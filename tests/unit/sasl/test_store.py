@@ -237,3 +237,15 @@ def test_whose_certificate_it_is() -> None:
     assert "CAROL" in users
     assert "nobody" not in users
     assert 5 not in users
+
+
+def test_a_domain_that_was_not_given_qualifies_nothing() -> None:
+    store = UserStore({"\\alice": "other", "alice": "secret"})
+    assert store.on_auth_secret(None, "alice", SecretKind.PASSWORD, "") == "secret"
+
+
+@pytest.mark.parametrize("password", ["\ud800", "XXXX", ""])
+def test_passwords_that_nobody_has(password: str) -> None:
+    store = UserStore({"alice": "secret"})
+    for username in ("alice", "nobody", "\a", ""):
+        assert store.on_auth_password(None, username, password, "") is False

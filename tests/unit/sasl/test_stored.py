@@ -91,3 +91,19 @@ def test_secrets_are_not_shown(kind: SecretKind) -> None:
     stored = StoredSecret.of(kind, "s3cret", SALT)
     assert "s3cret" not in repr(stored)
     assert repr(stored.value) not in repr(stored)
+
+
+@pytest.mark.clause("RFC4013-2.5a")
+@pytest.mark.parametrize("kind", list(SecretKind))
+def test_what_unicode_had_not_assigned_is_not_stored(kind: SecretKind) -> None:
+    with pytest.raises(LocalProtocolError):
+        StoredSecret.of(kind, "\U0001fae0", SALT)
+    with pytest.raises(LocalProtocolError):
+        StoredSecret(SecretKind.PASSWORD, "\U0001fae0")
+
+
+def test_iterations_are_those_asked_for() -> None:
+    for kind, hash in ((SecretKind.SCRAM_SHA_1, SHA_1), (SecretKind.SCRAM_SHA_256, SHA_256)):
+        stored = StoredSecret.of(kind, "secret", SALT, 5000)
+        assert stored.value == ScramKeys.of(hash, "secret", SALT, 5000)
+        assert stored.text().startswith(f"{{SCRAM-{hash.name}}}5000,")

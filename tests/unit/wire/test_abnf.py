@@ -77,3 +77,15 @@ def test_shapes(name: str, good: list[str], bad: list[str]) -> None:
 def test_what_is_never_echoed() -> None:
     found = {point for point in range(0x110000) if abnf.CONTROL.match(chr(point))}
     assert found == {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029}
+
+
+def test_a_pattern_is_compiled_once() -> None:
+    pattern = abnf.Pattern("(a+)(b*)")
+    for _ in range(2):
+        found = pattern.match("aab-ab")
+        assert found is not None
+        assert found.groups() == ("aa", "b")
+        assert pattern.match("-ab") is None
+        assert pattern.sub(r"<\2\1>", "aab-a") == "<baa>-<a>"
+        assert pattern.sub(lambda found: found[0].upper(), "aab-a") == "AAB-A"
+    assert pattern._pattern() is pattern._pattern()

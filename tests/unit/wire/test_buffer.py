@@ -172,3 +172,97 @@ def test_how_it_begins() -> None:
             assert buffer.take_line(100) == b"x"
         assert buffer.begins(b"BDAT") is begins
     assert len(buffer) == 6
+
+
+def test_octets_are_taken_by_number() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a\r\n" + b"0123456789")
+    assert buffer.take_line(100) == b"a"
+    taken = buffer.take(4)
+    assert taken == b"0123"
+    assert type(taken) is bytes
+    assert len(buffer) == 6
+    assert buffer.take(1) == b"4"
+    assert buffer.take(5) == b"56789"
+    assert buffer.empty is True
+    assert buffer.take(5) == b""
+
+
+def test_one_feed_is_not_copied_when_all_of_it_is_taken() -> None:
+    fed = bytes(range(256))
+    for size in (256, 257):
+        buffer = ReceiveBuffer()
+        buffer.feed(fed)
+        assert buffer.take(size) is fed
+        buffer.feed(fed)
+        assert buffer.take_all() is fed
+
+
+def test_what_is_left_behind_what_was_taken_is_looked_through_for_lines() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"0123\r\nNOOP\r\nQ")
+    assert buffer.take(5) == b"0123\r"
+    assert buffer.take_line(100) == b"\nNOOP"
+    assert buffer.take_line(100) is None
+
+
+@pytest.mark.parametrize("back", [1, 3, 7])
+def test_what_was_taken_goes_back(back: int) -> None:
+    """Also the very first octets that came: the mark moves back, or what is held is put together anew."""
+    for most in (7, 100):
+        buffer = ReceiveBuffer()
+        buffer.feed(b"body.\r\n" + b"QUIT\r\n" * (most == 7))
+        taken = buffer.take(most)
+        assert taken == b"body.\r\n"
+        buffer.unread(taken[-back:])
+        assert buffer.empty is False
+        assert buffer.fresh is None
+        assert len(buffer) == back + 6 * (most == 7)
+        buffer.feed(b"RSET\r\n")
+        assert buffer.take_all() == taken[-back:] + b"QUIT\r\n" * (most == 7) + b"RSET\r\n"
+
+
+def test_nothing_goes_back() -> None:
+    buffer = ReceiveBuffer()
+    buffer.unread(b"")
+    assert buffer.empty is True
+    assert len(buffer) == 0
+
+
+def test_a_line_that_goes_back_is_found_at_once() -> None:
+    buffer = ReceiveBuffer()
+    buffer.unread(b"\r\nNOOP\r\n")
+    assert buffer.take_line(100) == b""
+    buffer.feed(b"QUIT")
+    assert buffer.take_line(100) == b"NOOP"
+    assert buffer.take_line(100) is None
+
+
+def test_more_than_was_taken_cannot_go_back() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"0123456789")
+    assert buffer.take(4) == b"0123"
+    for octets in (b"3456", b"0", b"90123"):
+        with pytest.raises(RuntimeError):
+            buffer.unread(octets)
+    buffer.unread(b"0123")
+    assert buffer.take_all() == b"0123456789"
+
+
+def test_what_is_fresh_came_in_one_feed_and_nothing_of_it_was_read() -> None:
+    fed = b"NOOP\r\nQUIT\r\nx"
+    buffer = ReceiveBuffer()
+    assert buffer.fresh is None
+    buffer.feed(b"")
+    assert (buffer.fresh, buffer.empty) == (None, True)
+    buffer.feed(fed)
+    assert buffer.fresh is fed
+    buffer.feed(b"y")
+    assert buffer.fresh is None
+    for read in (lambda: buffer.take_line(100), lambda: buffer.take(1), buffer.discard_line, buffer.take_all):
+        buffer.clear()
+        assert buffer.fresh is None
+        buffer.feed(fed)
+        assert buffer.fresh is fed
+        read()
+        assert buffer.fresh is None

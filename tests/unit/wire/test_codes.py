@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ehlo.wire.codes import CLASS_OF, CLOSING, EnhancedCode, ReplyClass, split_enhanced
+from ehlo.wire.codes import CLASS_OF, CLOSING, EnhancedCode, ReplyClass, _enhanced, split_enhanced
 
 
 @pytest.mark.clause("RFC5321-4.2d", "RFC5321-4.2e")
@@ -61,6 +61,10 @@ def test_no_code_by_hand(parts: tuple[int, int, int]) -> None:
         (250, "2.1.0 ", ("2.1.0", "")),
         (550, "5.7.1   spaced", ("5.7.1", "spaced")),
         (450, "4.0.0 4.0.0 x", ("4.0.0", "4.0.0 x")),
+        (200, "2.123.123 x", ("2.123.123", "x")),
+        (299, "2.0.0 \tx", ("2.0.0", "\tx")),
+        (400, "4.0.0 Xx", ("4.0.0", "Xx")),
+        (500, "5.0.0 x", ("5.0.0", "x")),
         (550, "4.7.1 other class", None),
         (250, "5.0.0 other class", None),
         (354, "3.0.0 no such class", None),
@@ -80,6 +84,24 @@ def test_split(code: int, text: str, expected: tuple[str, str] | None) -> None:
         assert (found, rest) == (None, text)
     else:
         assert (str(found), rest) == expected
+
+
+@pytest.mark.clause("RFC2034-4b")
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (300, "2.secret"),
+        (334, "2.0.0"),
+        (354, "3.0.0 x"),
+        (399, "a.secret"),
+        (334, "c2VjcmV0"),
+        (250, "secret"),
+    ],
+)
+def test_what_is_no_code_is_not_remembered(code: int, text: str) -> None:
+    _enhanced.cache_clear()
+    assert split_enhanced(code, text) == (None, text)
+    assert _enhanced.cache_info().currsize == 0
 
 
 @given(

@@ -22,6 +22,7 @@ from ehlo.wire.command import ParameterError, has_control, render, split_line, s
         (b"n\xc3\xb6op x", b"N\xc3\xb6OP", b"x"),
         (b"NOOP\xc2\xa0x", b"NOOP\xc2\xa0X", b""),
         (b"AUTH PLAIN =", b"AUTH", b"PLAIN ="),
+        (b"HELP  XaX\t ", b"HELP", b"XaX\t"),
     ],
 )  # fmt: skip
 def test_split_line(line: bytes, verb: bytes, argument: bytes) -> None:
@@ -98,6 +99,12 @@ def test_no_parameters(text: str) -> None:
     with pytest.raises(ParameterError) as caught:
         list(split_parameters(text))
     assert caught.value.args[0] in {"not a parameter", "not a parameter value"}
+    assert caught.value.enhanced == "5.5.4"
+
+
+def test_what_a_parameter_error_says() -> None:
+    error = ParameterError("too late", "5.7.0")
+    assert (str(error), error.enhanced) == ("too late", "5.7.0")
 
 
 @given(st.binary(max_size=40))

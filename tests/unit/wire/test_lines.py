@@ -68,8 +68,22 @@ def test_the_second_limit_holds_however_the_octets_are_cut(size: int, answer: Fr
 
 
 def test_each_long_line_has_its_own_measure() -> None:
-    line = [b"x" * 60, b"\r\n"]
-    assert run(line * 5, runaway=100) == [Framing.OVERLONG] * 5
+    for octets in (60, 98):
+        line = [b"x" * octets, b"\r\n"]
+        assert run(line * 5, runaway=100) == [Framing.OVERLONG] * 5
+
+
+def test_busy_while_a_line_is_thrown_away() -> None:
+    buffer = ReceiveBuffer()
+    reader = LineReader(buffer, 1000)
+    assert reader.busy is False
+    buffer.feed(b"x" * 20)
+    assert reader.overlong() is INCOMPLETE
+    assert reader.busy is True
+    buffer.feed(b"x\r\nQUIT\r\n")
+    assert reader.next_line(LIMIT) is Framing.OVERLONG
+    assert reader.busy is False
+    assert reader.next_line(LIMIT) == b"QUIT"
 
 
 def test_limits_may_change_between_lines() -> None:

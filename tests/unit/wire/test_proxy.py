@@ -201,12 +201,18 @@ def test_tlv() -> None:
         lambda: ProxyHeader(source=A4, destination=B4, tlvs=((2, bytes(0xFFFF - 14)),)),
         lambda: ProxyHeader(source=A6, destination=B6, tlvs=((2, bytes(0xFFFF - 38)),)),
         lambda: ProxyHeader(source=A6, destination=B6, tlvs=((256, b""),)),
+        lambda: ProxyHeader(source=A6, destination=B6, tlvs=((-1, b""),)),
         lambda: ProxyHeader(version=1, source=Endpoint(IPv6Address("::1%x"), 1), destination=B6),
     ],
 )
 def test_no_such_header(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         make()
+
+
+def test_the_first_and_the_last_type_of_a_tlv() -> None:
+    header = ProxyHeader(source=A4, destination=B4, tlvs=((0, b"a"), (255, b"b")))
+    assert header.render() == binary(0x21, 0x11, TCP4 + b"\x00\x00\x01a\xff\x00\x01b")
 
 
 @pytest.mark.parametrize(("source", "destination", "most"), [(A4, B4, 0xFFFF - 15), (A6, B6, 0xFFFF - 39)])

@@ -11,7 +11,7 @@ from tests.helpers.splits import agreed, agreed_before_tail, every_cut
 
 from ehlo import Limits, LocalProtocolError, RemoteProtocolError
 from ehlo.wire.codes import EnhancedCode, ReplyClass, split_enhanced
-from ehlo.wire.reply import _KNOWN, Reply, ReplyParser, checked_text
+from ehlo.wire.reply import Reply, ReplyParser, checked_text
 
 LIMITS = Limits(reply_line=40, reply_lines=4, reply_octets=100)
 CONTROLS = [chr(x) for x in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)]
@@ -75,6 +75,12 @@ def test_no_reply_code(code: int) -> None:
 def test_an_enhanced_code_of_another_class(code: int, enhanced: str) -> None:
     with pytest.raises(ValueError, match="does not belong"):
         Reply(code, "x", enhanced)
+
+
+@pytest.mark.parametrize("code", [200, 299, 400, 499, 500, 599])
+def test_an_enhanced_code_of_the_same_class(code: int) -> None:
+    enhanced = f"{code // 100}.0.0"
+    assert str(Reply(code, "x", enhanced).enhanced) == enhanced
 
 
 @pytest.mark.clause("RFC5321-4.2c", "RFC5321-4.2.1a")
@@ -208,6 +214,12 @@ def test_where_text_is_folded() -> None:
     assert Reply(250, "a " + "x" * 494 + " y").render() == b"250-a " + b"x" * 494 + b"\r\n250 y\r\n"
     assert Reply(250, "xx " * 200).render().startswith(b"250-" + b"xx " * 164 + b"xx\r\n250 xx ")
     assert Reply(250, "é" + "x" * 494).render(utf8=True) == "250 é".encode() + b"x" * 494 + b"\r\n"
+    assert Reply(250, "\t" + "x" * 495).render() == b"250 ?" + b"x" * 495 + b"\r\n"
+    # The space in front of the second line is no place for the third to begin.
+    assert Reply(250, "a " + "x" * 500).render() == b"250-a\r\n250-" + b"x" * 496 + b"\r\n250 xxxx\r\n"
+    assert (
+        Reply(250, "é" * 249).render(utf8=True) == f"250-{'é' * 124}\r\n250-{'é' * 124}\r\n250 é\r\n".encode()
+    )
 
 
 def test_the_cache_cannot_be_seen() -> None:
@@ -346,90 +358,7 @@ def test_clear(octets: bytes) -> None:
     assert parser.empty
 
 
-# ---- what is remembered ----
-
-
-PIECES = st.sampled_from(
-    [b"250", b"334", b"55", b" ", b"-", b"2.0.0 ", b"5.1.1", b"ok", b"\xff", b"\r\n", b"\r", b"\n"]
-)
-# Lines that are mostly right, so that there is something to remember.
-LINES = st.sampled_from(
-    [b"250 2.0.0 ok\r\n", b"250-a\r\n", b"250\r\n", b"334 c2VjcmV0\r\n", b"550 5.1.1 no\r\n", b"550 x" * 40]
-)
-
-
-def everything(feeds: list[bytes], limits: Limits) -> list[Reply | str | bool]:
-    """Each reply, what is left after each feed, and the error that ended it."""
-    parser = ReplyParser(limits)
-    found: list[Reply | str | bool] = []
-    for octets in feeds:
-        parser.feed(octets)
-        try:
-            while (reply := parser.next_reply()) is not None:
-                found.append(reply)
-        except RemoteProtocolError as error:
-            return [*found, str(error)]
-        found.append(parser.empty)
-    return found
-
-
-@given(
-    feeds=st.lists(st.lists(LINES | PIECES, max_size=4).map(b"".join), max_size=6),
-    limits=st.sampled_from(
-        [
-            Limits(),
-            LIMITS,
-            Limits(reply_line=6),
-            Limits(reply_octets=6),
-            Limits(reply_lines=1),
-            Limits(reply_lines=0),
-        ]
-    ),
-)
-def test_what_is_remembered_is_what_would_be_read(feeds: list[bytes], limits: Limits) -> None:
-    _KNOWN.clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ehlo.wire.reply._whole", lambda _: None)
-        patch.setattr("ehlo.wire.reply._remember", lambda *_: None)
-        expected = everything(feeds, limits)
-    assert not _KNOWN
-    assert everything(feeds, limits) == expected
-    # Remembered under generous limits, each feed and each line by itself; then met under the others.
-    for octets in feeds:
-        everything([octets], Limits())
-        for line in octets.splitlines(keepends=True):
-            everything([line], Limits())
-    assert everything(feeds, limits) == expected
-    assert everything(feeds, limits) == expected
-
-
-@pytest.mark.parametrize(
-    "octets",
-    [
-        b"334 c2VjcmV0\r\n",
-        b"334-a\r\n334 b\r\n",
-        b"250 " + b"x" * 1020 + b"\r\n",
-        b"250-" + b"x" * 1020 + b"\r\n250 b\r\n",
-        b"250 a",
-        b"650 a\r\n",
-        b"250 a\n\r\n",
-    ],
-)
-def test_what_is_never_remembered(octets: bytes) -> None:
-    """A challenge may be a secret; the rest would cost memory, or is no reply."""
-    _KNOWN.clear()
-    everything([octets], Limits())
-    everything([octets[:3], octets[3:]], Limits())
-    assert not _KNOWN
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    for number in range(1000):
-        parse_one = ReplyParser(Limits())
-        parse_one.feed(b"250 queued as %d\r\n" % number)
-        assert parse_one.next_reply() == Reply(250, f"queued as {number}")
-        assert len(_KNOWN) <= 256
-    assert all(len(octets) <= 1024 for octets in _KNOWN)
+# ---- bounds ----
 
 
 @pytest.mark.clause("SEC-INJ-cli-c", "RFC5321-4.5.3.1.5a")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from enum import Enum, auto
 from typing import ClassVar, Final
 
@@ -124,8 +123,7 @@ class ScramClient(ClientMechanism):
         final = parse_server_final(challenge)
         if final.signature is None:
             # [RFC5802-5.1f] the refusal itself follows.
-            detail: Mapping[str, object] = {"error": final.error or ""}
-            self.detail = detail
+            self.detail = {"error": final.error}
         elif not hmac.compare_digest(final.signature, self._signature):
             raise MechanismError("the server does not know the password")
         self._stage = _Stage.OVER
