@@ -156,9 +156,8 @@ class Caller:
         line = render_command(command, self.writable)
         if verb in _CHECKED:
             self._check(command, line)
-        elif verb is _DATA and self.can_chunk and self._terms.get(Body) is Body.BINARY_MIME:
-            # [RFC3030-3c]
-            raise LocalProtocolError("a message that is no text is sent in chunks")
+        elif verb is _DATA and self.can_chunk:
+            self._check_data()
         if not line.isascii() and not self._says_utf8(command):
             # [RFC6531-3.2b]
             raise LocalProtocolError("an address that is not ASCII needs SMTPUTF8")
@@ -226,6 +225,13 @@ class Caller:
                 raise LocalProtocolError(f"the server takes no {min(missing)} by XCLIENT")
         if len(line) > _COMMAND_LINE:
             raise LocalProtocolError("the arguments do not fit in a command line")
+
+    def _check_data(self) -> None:
+        if self._terms.get(Body) is Body.BINARY_MIME:
+            # [RFC3030-3c]
+            raise LocalProtocolError("a message that is no text is sent in chunks")
+        if self._chunks is not None and self._chunks.holds:
+            raise LocalProtocolError("a CR of this message waits for the chunk that it will be in")
 
     def _check_burl(self, command: Burl) -> None:
         from ehlo.extensions import BURL  # noqa: PLC0415 (for those who use it)

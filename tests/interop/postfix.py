@@ -66,8 +66,10 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 
+MESSAGE_SIZE = 20_000_000
+
 MAIN_CF = """\
-message_size_limit = 20000000
+message_size_limit = {message_size}
 # A client that makes mistakes on purpose is not to be slowed down.
 smtpd_error_sleep_time = 0
 smtpd_authorized_xclient_hosts = 127.0.0.1
@@ -98,7 +100,7 @@ MASTER_CF = """\
     -o smtpd_hard_error_limit=100000 -o smtpd_junk_command_limit=100000
     -o smtpd_client_connection_count_limit=0 -o smtpd_client_event_limit_exceptions=127.0.0.1
     -o smtpd_helo_required=yes -o strict_rfc821_envelopes=yes -o smtpd_authorized_xclient_hosts=
-    -o smtpd_recipient_limit=1000 -o smtpd_relay_restrictions=permit
+    -o {{ smtpd_relay_restrictions = check_client_access static:OK, reject }}
     -o {{ smtpd_recipient_restrictions = check_client_access static:DISCARD }}
 virtual unix - n n - - virtual
 undeliverable unix - n n - - virtual -o virtual_mailbox_maps=inline:{{nobody@nowhere.example=mail/}}
@@ -150,6 +152,7 @@ def serving(top: Path, authority: trustme.CA, mechanisms: tuple[str, ...] = MECH
     port, tls_port, open_port = free_port(), free_port(), free_port()
     main = MAIN_CF.format(
         top=top,
+        message_size=MESSAGE_SIZE,
         host=HOST,
         server=server,
         unicode_domain=UNICODE_DOMAIN,

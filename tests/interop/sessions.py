@@ -1,4 +1,4 @@
-"""Sessions for two servers to answer alike: legal and illegal commands in any order, the same for each seed."""
+"""Sessions for two servers to answer: legal and illegal commands in any order, the same for each seed."""
 
 from __future__ import annotations
 

@@ -31,6 +31,8 @@ class Draft:
     binary: bool = False
     heard: list[Mailbox] = attrs.Factory(list)
     """The recipients whose reply was a success."""
+    spoiled: bool = False
+    """A piece of it was refused, and the client knows: what it sends after that is anybody's guess."""
     fate: Fate = Fate.OPEN
     outcomes: list[Reply] = attrs.Factory(list)
     """The replies to the end of data."""

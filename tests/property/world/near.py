@@ -354,6 +354,8 @@ class Near:
         finished = self.fold.reply(verb, reply.code)
         if finished:
             self.waiting.popleft()
+        if verb in (Verb.BDAT, Verb.BURL) and reply.code >= 400 and draft is not None:
+            draft.spoiled = True
         if verb is Verb.RCPT and reply.code < 300:
             assert draft is not None
             assert isinstance(sent.command, Rcpt)
