@@ -41,15 +41,21 @@ def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:
     except TimeoutError as error:
         deadline = conn.deadline
         waited = f" for the {deadline.wait.value}" if deadline is not None else ""
-        yield Close()
+        yield _ended(conn)
         raise ConnectionFailed(f"out of time waiting{waited}") from error
     except OSError as error:
-        yield Close()
+        yield _ended(conn)
         raise ConnectionFailed(f"the connection broke: {error}") from error
     except (ProtocolError, ConnectionFailed):
         # After a LocalProtocolError, too: half of what was to be said may have been.
-        yield Close()
+        yield _ended(conn)
         raise
+
+
+def _ended(conn: ClientConnection) -> Close:
+    # Nothing more may be said on it, by a caller that tries its next message, either.
+    conn.close()
+    return Close()
 
 
 def refused(what: str, found: object) -> SessionError:
