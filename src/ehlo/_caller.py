@@ -15,6 +15,7 @@ from ehlo._commands import (
     Command,
     EndOfData,
     Expn,
+    Mail,
     Verb,
     Vrfy,
     Writable,
@@ -160,18 +161,17 @@ class Caller:
         line = render_command(command, self.writable)
         if verb in _CHECKED:
             self._check(command, line)
-        elif verb is _MAIL:
+        elif verb is _DATA and self.can_chunk:
+            self._check_data()
+        if not line.isascii() and not self._says_utf8(command):
+            # [RFC6531-3.2b]
+            raise LocalProtocolError("an address that is not ASCII needs SMTPUTF8")
+        if verb is _MAIL:
             self._terms = command.parameters  # type: ignore[union-attr]
             self._chunks = None
             self._chunked = 0
             self.mails += 1
             self._has_burl = False
-        elif verb is _DATA and self.can_chunk and self._terms.get(Body) is Body.BINARY_MIME:
-            # [RFC3030-3c]
-            raise LocalProtocolError("a message that is no text is sent in chunks")
-        if not line.isascii() and not self._says_utf8(command):
-            # [RFC6531-3.2b]
-            raise LocalProtocolError("an address that is not ASCII needs SMTPUTF8")
         if self._trace is not None:
             trace_command(self._trace, line[:-2])
         self._queue(command, line, AGREED[state][verb])
@@ -179,7 +179,8 @@ class Caller:
     def _says_utf8(self, command: Command) -> bool:
         if isinstance(command, Vrfy | Expn):
             return command.utf8
-        return self._terms.get(SmtpUtf8) is not None
+        terms = command.parameters if isinstance(command, Mail) else self._terms
+        return terms.get(SmtpUtf8) is not None
 
     def _queue(self, command: Command, octets: bytes, after: State) -> None:
         in_flight = self._in_flight
@@ -230,6 +231,13 @@ class Caller:
         if len(line) > _COMMAND_LINE:
             raise LocalProtocolError("the arguments do not fit in a command line")
 
+    def _check_data(self) -> None:
+        if self._terms.get(Body) is Body.BINARY_MIME:
+            # [RFC3030-3c]
+            raise LocalProtocolError("a message that is no text is sent in chunks")
+        if self._chunks is not None and self._chunks.holds:
+            raise LocalProtocolError("a CR of this message waits for the chunk that it will be in")
+
     def _check_burl(self, command: Burl) -> None:
         from ehlo.extensions import BURL  # noqa: PLC0415 (for those who use it)
 
@@ -276,9 +284,7 @@ class Caller:
         """
         if self._state is not _BODY or self._in_flight:
             raise LocalProtocolError("the server does not wait for a message")
-        encoder = self._encoder
-        octets = encoder.encode(data)
-        self._check_eight_bit(encoder)
+        octets = self._encoder.encode(data)
         self._deadline = None
         if octets:
             self._out.append(octets)
@@ -291,9 +297,10 @@ class Caller:
         if self._trace is not None:
             trace_note(self._trace, f"message data, {self._encoder.size} octets")
 
-    def _check_eight_bit(self, encoder: TextEncoder) -> None:
-        if encoder.eight_bit and self._terms.get(Body) is not Body.EIGHT_BIT_MIME:
-            raise LocalProtocolError("the message has octets over 127 and was not declared 8BITMIME")
+    @property
+    def _is_seven_bit(self) -> bool:
+        """[RFC5321-2.4d] the message was not declared 8BITMIME."""
+        return self._terms.get(Body) is not Body.EIGHT_BIT_MIME
 
     def send_chunk(self, data: bytes, *, last: bool = False) -> None:
         """The next piece of the message as a chunk of its own (RFC 3030): BDAT instead of DATA.
@@ -312,26 +319,43 @@ class Caller:
             raise LocalProtocolError(f"a chunk may not be sent in state {state.value}")
         if self._in_flight:
             self._check_group(verb)
-        octets = data
+        encoder = None
         if self._terms.get(Body) is not Body.BINARY_MIME:
-            encoder = self._chunks = self._chunks or TextEncoder(self._newlines)
-            octets = encoder.encode(data)
-            self._check_eight_bit(encoder)
-            if last:
-                octets += encoder.finish()
-        if not octets and not last:
-            return
-        self._chunked += len(octets)
-        maximum: int | None = self.capabilities.offer(SIZE)
-        if maximum and self._chunked > maximum:
-            # Exim 4.96 runs as commands what is left of a chunk that goes too far, [RFC3030-2h] or not.
-            raise LocalProtocolError(f"the message has more than the {maximum} octets that the server takes")
+            encoder = self._chunks or TextEncoder(self._newlines, seven_bit=self._is_seven_bit)
+        octets = self._chunk_octets(encoder, data, last)
+        if last:
+            self._chunks = None
+            self._chunked = 0
+        else:
+            self._chunks = encoder
+            self._chunked += len(octets)
+            if not octets:
+                return
         line = render_chunk(Chunk(len(octets), last))
         if self._trace is not None:
             trace_command(self._trace, line[:-2])
         self._queue(Bdat(len(octets), last), line, AGREED[state][verb])
         if octets:
             self._out.append(octets)
+
+    def _chunk_octets(self, encoder: TextEncoder | None, data: bytes, last: bool) -> bytes:
+        """What a piece is as a chunk. What it cannot be leaves the encoder where it stood."""
+        place = None if encoder is None else encoder.place
+        try:
+            octets = data if encoder is None else encoder.encode(data)
+            if last and encoder is not None:
+                octets += encoder.finish()
+            maximum: int | None = self.capabilities.offer(SIZE)
+            if maximum and self._chunked + len(octets) > maximum:
+                # Exim 4.96 runs as commands what is left of a chunk that goes too far, [RFC3030-2h] or not.
+                raise LocalProtocolError(
+                    f"the message has more than the {maximum} octets that the server takes"
+                )
+        except LocalProtocolError:
+            if encoder is not None and place is not None:
+                encoder.go_back(place)
+            raise
+        return octets
 
     def data_to_send(self) -> bytes:
         """The queued octets, in order; they are the caller's now."""

@@ -141,6 +141,11 @@ class Taker(Speaker):
         self._die()
         return None
 
+    @property
+    def _only_helo(self) -> bool:
+        """[RFC5321-4.1.1.1f] HELO enables no extension."""
+        return self.client_name is not None and not self.extended
+
     # ---- chunks (RFC 3030) ----
 
     def _refuse_line(self, line: bytes, refusal: Reply) -> None:
@@ -149,7 +154,7 @@ class Taker(Speaker):
         word = line[:4].upper()
         if word == b"BDAT":
             self._refuse(Verb.NOOP, replies.BAD_CHUNK)
-        elif word == b"BURL" and self._state in _TAKES_CHUNKS and self.config.burl is not None:
+        elif word == b"BURL" and self._state in _TAKES_CHUNKS and self.config.burl and not self._only_helo:
             self._burl = "", False
             self._fail_burl(self.patience.refused(refusal))
         else:
@@ -171,8 +176,7 @@ class Taker(Speaker):
         return None
 
     def _chunk_refusal(self, chunk: Chunk) -> Reply | None:
-        # [RFC5321-4.1.1.1f] HELO enables no extension.
-        if not self.config.chunking or (self.client_name is not None and not self.extended):
+        if not self.config.chunking or self._only_helo:
             return unknown_command(self, b"BDAT")
         refusal = out_of_order(self, _BDAT)
         return replies.BAD_CHUNK_WORD if refusal is None and not chunk.valid else refusal
@@ -217,7 +221,11 @@ class Taker(Speaker):
                 if self._state is _VOID:
                     self._emit(TransactionReset())
             else:
-                self._send(Verb.NOOP, count(reader.refusal))
+                refusal = count(reader.refusal)
+                if chunk.last and self._state is _VOID and refusal.code != CLOSING:
+                    # [RFC2033-4.3a] also when an earlier chunk failed.
+                    self._repeat(refusal)
+                self._send(Verb.NOOP, refusal)
         elif chunk.last:
             self._end_of_body(body.size, body.refusal)
         elif body.refusal is not None:
@@ -237,6 +245,10 @@ class Taker(Speaker):
     def _burl_line(self, argument: bytes) -> ServerEvent | None:
         from ehlo.extensions.burl_offer import parse_burl  # noqa: PLC0415 (where it is offered)
 
+        if self._only_helo:
+            # As any word that is no command: it changes nothing.
+            self._refuse(Verb.NOOP, unknown_command(self, b"BURL"))
+            return None
         found = parse_burl(argument)
         self._burl = found or ("", False)
         refusal = self._burl_refusal(found)
@@ -252,9 +264,6 @@ class Taker(Speaker):
     def _burl_refusal(self, found: tuple[str, bool] | None) -> Reply | None:
         from ehlo.extensions.burl_offer import submitter  # noqa: PLC0415
 
-        # [RFC5321-4.1.1.1f] HELO enables no extension.
-        if self.client_name is not None and not self.extended:
-            return unknown_command(self, b"BURL")
         refusal = out_of_order(self, _BURL)
         if refusal is not None or found is None:
             return refusal or replies.BAD_BURL
@@ -281,7 +290,7 @@ class Taker(Speaker):
         """[RFC4468-3.2c] the transaction is over, with its last command or until RSET."""
         last, before = self._burl[1], self._state
         self._wait = None
-        if last and before in _TAKES_CHUNKS and reply.code != CLOSING:
+        if last and (before in _TAKES_CHUNKS or before is _VOID) and reply.code != CLOSING:
             self._repeat(reply)
         self._send(_END_OF_DATA if last else _BURL, reply)
         if before in _TAKES_CHUNKS and self._state is not _CLOSED:

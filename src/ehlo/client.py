@@ -74,7 +74,9 @@ _WAITS: Final[dict[State, _Wait]] = {
 _NOTHING_OFFERED: Final = Capabilities()
 
 # Bound once: reaching a member through its enum costs as much as a call.
-_GREETING, _TLS, _CLOSED = State.GREETING, State.TLS, State.CLOSED
+_GREETING, _TLS, _BODY, _CLOSED = State.GREETING, State.TLS, State.BODY, State.CLOSED
+# [RFC2033-4.3a] the end of data has a reply for each of them, also when a chunk before it failed.
+_HAS_RECIPIENTS: Final = frozenset({State.RCPT, State.BODY, State.CHUNK, State.VOID})
 _DATA, _AUTH = Verb.DATA, Verb.AUTH
 _MAIL, _RCPT, _END_OF_DATA = Verb.MAIL, Verb.RCPT, Verb.END_OF_DATA
 
@@ -134,13 +136,15 @@ class ClientConnection(Caller):
 
     def _one_of_many(self, verb: Verb, code: int) -> bool:
         """[RFC2033-4.2c] whether it is a reply to the end of data that others will follow."""
-        if verb is _MAIL:
-            self._accepted = self._told = 0
+        if verb is _MAIL and code < 300:
+            self._accepted = 0
         elif verb is _RCPT and code < 300:
             self._accepted += 1
-        elif verb is _END_OF_DATA and code != CLOSING:
+        elif verb is _END_OF_DATA and code != CLOSING and self._state in _HAS_RECIPIENTS:
             self._told += 1
-            return self._told < self._accepted
+            if self._told < self._accepted:
+                return True
+            self._told = 0
         return False
 
     def close(self) -> None:
@@ -200,6 +204,7 @@ class ClientConnection(Caller):
     def _end(self) -> None:
         self._state = self._expected_state = State.CLOSED
         self._holds = True
+        self._challenged = False
 
     def _fail(self, message: str) -> NoReturn:
         self._end()
@@ -224,7 +229,7 @@ class ClientConnection(Caller):
         if self._state is _GREETING:
             return self._greeted(reply)
         # A server may give up on a message in the middle. There is no way back in step but to close.
-        if reply.code == CLOSING or (self._state is State.BODY and reply.code >= 400):
+        if reply.code == CLOSING or (self._state is _BODY and reply.code >= 400):
             self._end()
             return Disconnecting(reply)
         self._fail("a reply that answers no command")
@@ -237,6 +242,12 @@ class ClientConnection(Caller):
         self._state = advance(self._state, Verb.AUTH, CHALLENGE)
         self._challenged = self._holds = True
         return AuthChallenge(reply.text.encode("utf-8", "surrogateescape"))
+
+    def _check_leads_to(self, state: State) -> None:
+        # The command was on its way when one before it failed. No server may agree to it then, and with one
+        # that does there is no way to go on.
+        if self._state is not state:
+            self._fail("the server agrees to a command that is out of sequence")
 
     def _ehlo_answered(self, reply: Reply) -> ClientEvent:
         self._learn(Capabilities.from_reply(reply))
@@ -255,6 +266,7 @@ class ClientConnection(Caller):
         if not self._parser.empty:
             # [SEC-TLS-cli-a] somebody put a reply where only a handshake may follow.
             self._fail("plaintext behind the reply to STARTTLS")
+        self._check_leads_to(_TLS)
         self._holds = True
         return TlsReady()
 
@@ -266,7 +278,8 @@ class ClientConnection(Caller):
         self._end()
 
     def _data_answered(self, reply: Reply) -> ClientEvent:
-        self._encoder = DotEncoder(self._newlines)
+        self._check_leads_to(_BODY)
+        self._encoder = DotEncoder(self._newlines, seven_bit=self._is_seven_bit)
         return BodyWanted(reply)
 
 

@@ -66,8 +66,10 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 
+MESSAGE_SIZE = 20_000_000
+
 MAIN_CF = """\
-message_size_limit = 20000000
+message_size_limit = {message_size}
 # A client that makes mistakes on purpose is not to be slowed down.
 smtpd_error_sleep_time = 0
 smtpd_authorized_xclient_hosts = 127.0.0.1
@@ -94,6 +96,12 @@ relay_transport = undeliverable
 MASTER_CF = """\
 127.0.0.1:{port} inet n - n - - smtpd
 127.0.0.1:{tls_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+127.0.0.1:{open_port} inet n - n - 20 smtpd
+    -o smtpd_hard_error_limit=100000 -o smtpd_junk_command_limit=100000
+    -o smtpd_client_connection_count_limit=0 -o smtpd_client_event_limit_exceptions=127.0.0.1
+    -o smtpd_helo_required=yes -o strict_rfc821_envelopes=yes -o smtpd_authorized_xclient_hosts=
+    -o {{ smtpd_relay_restrictions = check_client_access static:OK, reject }}
+    -o {{ smtpd_recipient_restrictions = check_client_access static:DISCARD }}
 virtual unix - n n - - virtual
 undeliverable unix - n n - - virtual -o virtual_mailbox_maps=inline:{{nobody@nowhere.example=mail/}}
 anvil unix - - n - 1 anvil
@@ -103,6 +111,9 @@ anvil unix - - n - 1 anvil
 @attrs.frozen
 class Postfix(Peer):
     """A running server."""
+
+    open_port: int
+    """Takes everything from anybody, for as many mistakes as one likes, and throws it away."""
 
     def stored(self, recipient: str) -> list[bytes]:
         """The messages stored for a recipient by now."""
@@ -138,18 +149,19 @@ def serving(top: Path, authority: trustme.CA, mechanisms: tuple[str, ...] = MECH
         f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {top / 'accounts'}\n"
         f"mech_list: {' '.join(mechanisms)}\n"
     )
-    port, tls_port = free_port(), free_port()
+    port, tls_port, open_port = free_port(), free_port(), free_port()
     main = MAIN_CF.format(
         top=top,
+        message_size=MESSAGE_SIZE,
         host=HOST,
         server=server,
         unicode_domain=UNICODE_DOMAIN,
         uid=owner.st_uid,
         gid=owner.st_gid,
     )
-    write_settings(top, main, MASTER_CF.format(port=port, tls_port=tls_port))
+    write_settings(top, main, MASTER_CF.format(port=port, tls_port=tls_port, open_port=open_port))
     with master(top) as process:
-        postfix = Postfix(port, tls_port, ca, mechanisms, top, process)
+        postfix = Postfix(port, tls_port, ca, mechanisms, top, process, open_port)
         postfix.wait_until_ready()
         yield postfix
 

@@ -337,6 +337,8 @@ def test_an_answer_needs_its_question() -> None:
 def test_no_command_without_sources(extensions: tuple[Extension, ...]) -> None:
     server = in_rcpt(config=attrs.evolve(CONFIG, extensions=extensions))
     assert server.one(f"BURL {URL} LAST") == "502 5.5.1 Command not implemented"
+    # As any word that is no command: the transaction is what it was.
+    assert server.one("DATA").startswith("354 ")
     assert not any("BURL" in line for line in server.say("EHLO a"))
 
 

@@ -10,6 +10,7 @@ from tests.helpers.driver import OPEN, Server, server_config
 
 from ehlo import (
     EVERY,
+    BodyStarted,
     ClientConnection,
     ConnectionFailed,
     Envelope,
@@ -111,6 +112,16 @@ def test_a_chunk_that_is_not_the_last_gets_one_reply() -> None:
     server.say(MAIL, *rcpts("b", "c"))
     assert server.say("BDAT 3", "x") == ["250 2.0.0 3 octets received"]
     assert len(server.say("BDAT 0 LAST")) == 2
+
+
+@pytest.mark.clause("RFC2033-4.3a")
+def test_the_last_chunk_has_a_reply_for_each_also_when_one_before_it_failed() -> None:
+    server = Server(CONFIG, hello=False, decisions={BodyStarted: BUSY})
+    server.say("LHLO a", MAIL, *rcpts("b", "c"))
+    assert server.say("BDAT 3", "x") == ["450 4.2.0 Busy"]
+    assert server.say("BDAT 0 LAST") == ["503 5.5.1 A chunk failed, send RSET"] * 2
+    assert server.one("RSET").startswith("250 ")
+    assert server.one("BDAT 0 LAST") == "503 5.5.1 Need MAIL first"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:
         # After a LocalProtocolError, too: half of what was to be said may have been.
         failure = error
     failure.in_doubt = conn.in_doubt
+    # Nothing more may be said on it, by a caller that tries its next message, either.
+    conn.close()
     yield Close()
     raise failure
 

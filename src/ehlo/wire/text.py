@@ -58,12 +58,14 @@ class Newlines(Enum):
 
 
 class TextEncoder:
-    """Makes each line of a message end in CRLF, the last one too."""
+    """Makes each line of a message end in CRLF, the last one too. What it does not take changes nothing."""
 
-    __slots__ = ("_held_cr", "_line_start", "_newlines", "eight_bit", "size")
+    __slots__ = ("_held_cr", "_line_start", "_newlines", "_seven_bit", "eight_bit", "size")
 
-    def __init__(self, newlines: Newlines = Newlines.NORMALISE) -> None:
+    def __init__(self, newlines: Newlines = Newlines.NORMALISE, *, seven_bit: bool = False) -> None:
         self._newlines = newlines
+        # [RFC5321-2.4d] octets over 127 are not taken.
+        self._seven_bit = seven_bit
         self._line_start = True
         self._held_cr = False
         self.eight_bit = False
@@ -72,22 +74,26 @@ class TextEncoder:
         """Message octets so far, without stuffing and terminator [RFC1870-5a]."""
 
     def encode(self, data: bytes) -> bytes:
-        """The octets to send for the next piece. Raises LocalProtocolError (see `Newlines`)."""
+        """The octets to send for the next piece. Raises LocalProtocolError (see `Newlines`), also for octets
+        over 127 where none may be."""
         if self._held_cr:
             data = b"\r" + data
         # A CR at the end may be half of a CRLF: it waits for the next piece.
-        self._held_cr = data.endswith(b"\r")
-        if self._held_cr:
+        held_cr = data.endswith(b"\r")
+        if held_cr:
             data = data[:-1]
-        if not data:
-            return b""
-        text = data.decode("latin-1")
-        if not text.isascii():
-            self.eight_bit = True
-        if _has_bare_newline(text):
-            data = self._repair(data)
-        self.size += len(data)
-        self._line_start = data.endswith(b"\r\n")
+        if data:
+            text = data.decode("latin-1")
+            ascii_only = text.isascii()
+            if self._seven_bit and not ascii_only:
+                raise LocalProtocolError("the message has octets over 127 and was not declared 8BITMIME")
+            if _has_bare_newline(text):
+                data = self._repair(data)
+            if not ascii_only:
+                self.eight_bit = True
+            self.size += len(data)
+            self._line_start = data.endswith(b"\r\n")
+        self._held_cr = held_cr
         return data
 
     @property
@@ -98,13 +104,22 @@ class TextEncoder:
     def finish(self) -> bytes:
         """What the last line lacks: exactly one CRLF ends it [RFC5321-4.1.1.4b]."""
         if self._held_cr:
-            self._held_cr = False
             tail = self._repair(b"\r")
+            self._held_cr = False
         else:
             tail = b"" if self._line_start else b"\r\n"
         self._line_start = True
         self.size += len(tail)
         return tail
+
+    @property
+    def place(self) -> tuple[bool, bool, bool, int]:
+        """Where it stands, for `go_back`."""
+        return self._held_cr, self._line_start, self.eight_bit, self.size
+
+    def go_back(self, place: tuple[bool, bool, bool, int]) -> None:
+        """What was encoded since then is not sent."""
+        self._held_cr, self._line_start, self.eight_bit, self.size = place
 
     def _repair(self, data: bytes) -> bytes:
         if self._newlines is Newlines.REFUSE:
