@@ -5,14 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN_READY := $(VENV)/.run-ready
 BENCH_READY := $(VENV)/.bench-ready
+FUZZ_READY := $(VENV)/.fuzz-ready
+FUZZ_SECONDS ?= 20
 
-.PHONY: help demo test lint format types layers pytest conformance peers kerberos bench clean
+.PHONY: help demo test lint format types layers pytest conformance peers kerberos bench fuzz clean
 
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
 	@echo "make test    all checks: format, lint, types, layers, tests"
 	@echo "make conformance   write docs/conformance.md and the totals in README.md anew"
 	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"
+	@echo "make fuzz    fuzz each target of tests/fuzz for FUZZ_SECONDS=20 (FUZZ_TARGETS='server client' for some)"
 	@echo "make bench   measure ehlo and its peers, about ten minutes"
 
 $(BIN)/python:
@@ -61,6 +64,13 @@ $(BENCH_READY): pyproject.toml $(RUN_READY)
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks
 
+$(FUZZ_READY): pyproject.toml $(READY)
+	$(BIN)/python -m pip install --quiet --group fuzz
+	@touch $@
+
+fuzz: $(FUZZ_READY)
+	$(BIN)/python -m tests.fuzz run --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 peers:
 	tests/interop/install-peers
 
@@ -69,4 +79,4 @@ kerberos: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[cli,kerberos]'
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
