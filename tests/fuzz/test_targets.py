@@ -60,7 +60,7 @@ def test_regressions(number: int) -> None:
 @ALL
 def test_a_target_says_what_holds(target: Target) -> None:
     assert target.invariant.endswith(".")
-    assert f"`{target.name}`" in Path("docs/fuzzing.md").read_text("utf-8")
+    assert f"| `{target.name}` | {target.invariant} |\n" in Path("docs/fuzzing.md").read_text("utf-8")
 
 
 def test_every_state_is_a_start() -> None:
@@ -91,7 +91,6 @@ def test_replay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 def test_targets_need_no_atheris() -> None:
     program = "import sys; sys.modules['atheris'] = None; import tests.fuzz.targets, tests.fuzz.__main__"
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": ".:src:bindings"})
-
 
 
 CARELESS = [

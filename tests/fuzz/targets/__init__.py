@@ -7,4 +7,8 @@ from typing import Final
 from tests.fuzz.target import Target
 from tests.fuzz.targets import client, extensions, message, sasl, server, texts, wire
 
-TARGETS: Final[dict[str, Target]] = {target.name: target for module in (server, client, wire, extensions, message, sasl, texts) for target in module.TARGETS}
+TARGETS: Final[dict[str, Target]] = {
+    target.name: target
+    for module in (server, client, wire, extensions, message, sasl, texts)
+    for target in module.TARGETS
+}

@@ -64,7 +64,11 @@ LIMITS: Final = Limits(reply_line=600, reply_lines=30, reply_octets=2000)
 _ALICE, _BOB, _EVE = Mailbox("a", "x.org"), Mailbox("b", "x.org"), Mailbox("\xe9", "\xe9.org")
 _OFFER: Final = lines(
     b"250-mail.example",
-    *(b"250-" + extension.keyword.encode() for extension in EVERY if extension.keyword not in ("AUTH", "SIZE")),
+    *(
+        b"250-" + extension.keyword.encode()
+        for extension in EVERY
+        if extension.keyword not in ("AUTH", "SIZE")
+    ),
     b"250-SIZE 50",
     b"250-AUTH LOGIN PLAIN",
     b"250 XCLIENT NAME",
@@ -231,9 +235,7 @@ class Run:
 def _read(data: bytes) -> tuple[Start, int, list[bytes]]:
     choices = Choices(data, _HEAD)
     state, flags, seed = choices.one_of(_STATES), choices.below(256), choices.below(256)
-    start = Start(
-        state, bool(flags & 1), bool(flags & 2), bool(flags & 4), bool(flags & 8), choices.ring(6)
-    )
+    start = Start(state, bool(flags & 1), bool(flags & 2), bool(flags & 4), bool(flags & 8), choices.ring(6))
     return start, seed, choices.rest.split(TURN)
 
 
@@ -265,10 +267,14 @@ def seeds() -> Iterator[bytes]:
     mail = bytes(map(COMMANDS.index, (Mail(_ALICE), Rcpt(_BOB), Data())))
     for number, said in enumerate(servers()):
         yield bytes([greeting, number % 16, number % 256, 0, 9, 12, 13, number % 42, 8]) + said
+    ready, tls = _STATES.index(State.READY), COMMANDS.index(StartTls())
+    yield bytes([ready, 0, 2, *[tls] * 6]) + TURN + b"220 go\r\n250 early\r\n" + TURN + b"250 x\r\n"
     for number, _ in enumerate(_STATES):
         for place, told in enumerate(replies()[::9]):
             acts = mail + bytes([len(COMMANDS) + place % len(_OTHERS), (place * 3) % len(COMMANDS), 0])
-            again = TURN.join((told, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250-x\r\n250 y\r\n", b"221 z\r\n", told))
+            again = TURN.join(
+                (told, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250-x\r\n250 y\r\n", b"221 z\r\n", told)
+            )
             yield bytes([number, place % 16, place % 256]) + acts + again
 
 

@@ -21,7 +21,7 @@ from ehlo.extensions import (
     render_parameters,
 )
 from ehlo.extensions.burl_offer import parse_burl, submitter
-from ehlo.extensions.dsn import embed_unicode, embedded_unicode
+from ehlo.extensions.dsn import ORCPT_LENGTH, embed_unicode, embedded_unicode
 from ehlo.wire import address, command
 from ehlo.wire.reply import ReplyParser
 
@@ -52,7 +52,8 @@ def check_parameters(data: bytes) -> None:
             again = Orcpt.of(address.Mailbox.parse(original.address, utf8=True))
         except address.AddressError:
             return
-        parse_parameters(f"ORCPT={again.raw}", specs)
+        if len(again.raw) <= ORCPT_LENGTH:
+            parse_parameters(f"ORCPT={again.raw}", specs)
 
 
 def _parsed(text: str, specs: dict[str, Any]) -> Parameters | None:
@@ -133,7 +134,9 @@ def check_burl(data: bytes) -> None:
     same("XCLIENT again", said.followed_by(said), said)
 
 
-_GOOD_MAIL: Final = "HOLDFOR=60 BY=60;R MT-PRIORITY=3 SIZE=9 MTRK=aGFsbG8:60 ENVID=x RET=HDRS REQUIRETLS SMTPUTF8"
+_GOOD_MAIL: Final = (
+    "HOLDFOR=60 BY=60;R MT-PRIORITY=3 SIZE=9 MTRK=aGFsbG8:60 ENVID=x RET=HDRS REQUIRETLS SMTPUTF8"
+)
 _GOOD_RCPT: Final = "RRVS=2014-04-03T23:01:00Z;C NOTIFY=NEVER ORCPT=rfc822;a+2Bb"
 _GOOD_WORDS: Final = (*_GOOD_MAIL.split(), *_GOOD_RCPT.split(), "HOLDUNTIL=2026-12-01T00:00:00Z")
 _WORDS: Final = tuple(word for word in KEYWORDS if word.startswith(b" ")) + (
@@ -141,7 +144,18 @@ _WORDS: Final = tuple(word for word in KEYWORDS if word.startswith(b" ")) + (
     *(b"\xc5\xbf", b"\xe2\x80\xa8", b" SOLICIT=net.example:ADV", b" MTRK=aGFsbG8:60", b"<>", b"a@b", b":"),
 )
 _EHLO_WORDS: Final = tuple(b"250-" + extension.keyword.encode() + b" " for extension in EVERY) + (
-    *(b"250 ", b"\r\n", b" 1", b" 99999999999999999999", b"RCPTMAX=1", b"=", b"imap", b"imap://", b"MIXER", b"-"),
+    *(
+        b"250 ",
+        b"\r\n",
+        b" 1",
+        b" 99999999999999999999",
+        b"RCPTMAX=1",
+        b"=",
+        b"imap",
+        b"imap://",
+        b"MIXER",
+        b"-",
+    ),
     *(b" 86400 2026-12-01T00:00:00Z", b"NAME", b"\xd9\xa3", b"\xef\xbc\x91", b":", b",", b"-1"),
 )
 
@@ -168,14 +182,27 @@ def _offer_seeds() -> Iterator[bytes]:
 
 _BURLS: Final = (
     *(b"imap://a@h:143/b;urlauth=submit+alice:x LAST", b"imap://h/b", b"imap://a%40b@h/;UIDVALIDITY=1?x#y"),
-    *(b"NAME=x.org ADDR=IPV6:::1 PORT=25", b"LOGIN=a+3Db HELO=[UNAVAILABLE]", b"PROTO=ESMTP DESTADDR=1.2.3.4"),
+    *(
+        b"NAME=x.org ADDR=IPV6:::1 PORT=25",
+        b"LOGIN=a+3Db HELO=[UNAVAILABLE]",
+        b"PROTO=ESMTP DESTADDR=1.2.3.4",
+    ),
     *(b"ADDR=[TEMPUNAVAIL] NAME=[TEMPUNAVAIL] DESTPORT=65535 ", b"IMAP://h\\x/", b"imap://h@i/ LAST"),
 )
-_UNICODE: Final = ("b\\x{F8}rge@x".encode(), "\xe9@\xe9".encode(), b"\\x{10FFFF}", b"\\x{D800}", b"\\x{0A}", b"\\x{5C}")
+_UNICODE: Final = (
+    "b\\x{F8}rge@x".encode(),
+    "\xe9@\xe9".encode(),
+    b"\\x{10FFFF}",
+    b"\\x{D800}",
+    b"\\x{0A}",
+    b"\\x{5C}",
+)
 
 TARGETS: Final = (
     Target("parameters", check_parameters, _parameter_seeds, _WORDS, 800),
     Target("unicode", check_unicode, lambda: _UNICODE, (b"\\x{", b"}", b"\\", b"+", b"=", b"7F"), 300),
     Target("capabilities", check_capabilities, _offer_seeds, _EHLO_WORDS),
-    Target("burl", check_burl, lambda: _BURLS, (b"imap://", b"@", b";urlauth=submit+", b"[UNAVAILABLE]"), 600),
+    Target(
+        "burl", check_burl, lambda: _BURLS, (b"imap://", b"@", b";urlauth=submit+", b"[UNAVAILABLE]"), 600
+    ),
 )

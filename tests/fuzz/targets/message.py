@@ -35,7 +35,9 @@ _SILENT: Final = MessagePolicy(received=False, date=False, message_id=False)
 POLICIES: Final = (
     MessagePolicy(),
     _SILENT,
-    MessagePolicy(correct_date=True, sender=True, remove_return_path=True, remove_bcc=True, qualify_with="x.org"),
+    MessagePolicy(
+        correct_date=True, sender=True, remove_return_path=True, remove_bcc=True, qualify_with="x.org"
+    ),
     MessagePolicy(header_octets=200, most_received=1, refuse_long_lines=True),
     MessagePolicy(
         check_syntax=True,
@@ -178,21 +180,68 @@ def check_report(data: bytes) -> None:
 
 _FIELDS: Final = (
     *(b"From: alice@x.org", b"To: bob, eve@y <c@z.org>", b"Date: Thu, 26 Nov 2026 17:54:15 +0100", b"Bcc: d"),
-    *(b"Message-ID: <1@x.org>", b"Received: by x", b"Received: by y", b"Return-Path: <>", b"Sender: (c) e@x.org"),
+    *(
+        b"Message-ID: <1@x.org>",
+        b"Received: by x",
+        b"Received: by y",
+        b"Return-Path: <>",
+        b"Sender: (c) e@x.org",
+    ),
     *(b"MIME-Version: 1.0", b"Content-Type: text/plain; charset=utf-8", b"Content-Transfer-Encoding: 8bit"),
-    *(b'Content-Type: multipart/mixed; boundary="b (c)"', b"Resent-From: g: a, b;", b"no field", b" folded", b":"),
+    *(
+        b'Content-Type: multipart/mixed; boundary="b (c)"',
+        b"Resent-From: g: a, b;",
+        b"no field",
+        b" folded",
+        b":",
+    ),
     *(b"Subject: \xc3\xa9", b"Date: x", b"Message-ID: ", b"From: <>", b'To: "a\\"b"@x', b"Cc: @a,@b:c@d"),
 )
 _BODIES: Final = (
-    *(b"text\r\n", b"\xc3\xa9\r\n", b"a\0b", b"bare\nlines\n", b"x" * 1200 + b"\r\n", b"", b"\r\n\r\n", b"no end"),
+    *(
+        b"text\r\n",
+        b"\xc3\xa9\r\n",
+        b"a\0b",
+        b"bare\nlines\n",
+        b"x" * 1200 + b"\r\n",
+        b"",
+        b"\r\n\r\n",
+        b"no end",
+    ),
     lines(b"--b", b"", b"\xe9", b"--b", b"Content-Type: image/png", b"", b"\0\xff", b"--b--", b"after"),
     lines(b"--b", b"Content-Type: message/rfc822", b"", b"Subject: x", b"", b"\xe9", b"--b--"),
-    lines(b"--b", b"Content-Type: multipart/signed; boundary=c", b"", b"--c", b"", b"\xe9", b"--c--", b"--b--"),
+    lines(
+        b"--b", b"Content-Type: multipart/signed; boundary=c", b"", b"--c", b"", b"\xe9", b"--c--", b"--b--"
+    ),
 )
 _WORDS: Final = (
     *_FIELDS,
-    *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\n\n", b"--b\r\n", b"--b--", b"\xe9", b"\0", b"(", b")", b'"', b"\\"),
-    *(b"boundary=", b"quoted-printable", b"base64", b"multipart/digest", b"message/global", b"<", b">", b",", b";"),
+    *(
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\r\n\r\n",
+        b"\n\n",
+        b"--b\r\n",
+        b"--b--",
+        b"\xe9",
+        b"\0",
+        b"(",
+        b")",
+        b'"',
+        b"\\",
+    ),
+    *(
+        b"boundary=",
+        b"quoted-printable",
+        b"base64",
+        b"multipart/digest",
+        b"message/global",
+        b"<",
+        b">",
+        b",",
+        b";",
+    ),
     *(b"Action: failed\n", b"Status: 5.1.1\n", b"Final-Recipient: rfc822; x\n", b"message/delivery-status"),
 )
 

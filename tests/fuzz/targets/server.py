@@ -275,14 +275,16 @@ def _read(data: bytes) -> tuple[Start, int, list[bytes]]:
     state, config = choices.one_of(_STATES), choices.one_of(CONFIGS)
     seed, flags = choices.below(256), choices.below(256)
     known = bool(flags & 1) or (config.policy.require_auth and state not in _OUTSIDE_TLS)
-    start = Start(
-        state, config, choices.ring(4), known, bool(flags & 2), bool(flags & 4), bool(flags & 8)
-    )
+    start = Start(state, config, choices.ring(4), known, bool(flags & 2), bool(flags & 4), bool(flags & 8))
     return start, seed, choices.rest.split(HANDSHAKE)
 
 
 def _outcome(run: Run) -> tuple[object, ...]:
-    return run.error, run.events, bytes(run.sent), run.conn.state, run.conn.identity, run.conn.client_name
+    events = run.events
+    if events and isinstance(events[-1], BodyChunk):
+        # Of a body that goes on, which may have been refused in the midst of a piece.
+        events = events[:-1]
+    return run.error, events, bytes(run.sent), run.conn.state, run.conn.identity, run.conn.client_name
 
 
 def check(data: bytes) -> None:

@@ -66,13 +66,34 @@ _USERS: Final = (
     "d\xe9:{PLAIN}\xe9\n".encode(),
     b"DOM\\bob:x\ndom\\BOB:y\r\n",
 )
-_USER_WORDS: Final = (b":", b"\n", b"{NT}", b"{PLAIN}", b"{SCRAM-SHA-1}", b"{SCRAM-SHA-256}", b",", b"\xe2\x80\xa8", b"#")
+_USER_WORDS: Final = (
+    b":",
+    b"\n",
+    b"{NT}",
+    b"{PLAIN}",
+    b"{SCRAM-SHA-1}",
+    b"{SCRAM-SHA-256}",
+    b",",
+    b"\xe2\x80\xa8",
+    b"#",
+)
 _URLS: Final = (
-    *(b"submission://alice@mail.example:587", b"smtps://[::1]:465/", b"lmtp:///run/lmtp", b"smtp://u@/run/x%20y"),
+    *(
+        b"submission://alice@mail.example:587",
+        b"smtps://[::1]:465/",
+        b"lmtp:///run/lmtp",
+        b"smtp://u@/run/x%20y",
+    ),
     *(b"mail.example", b"submissions://b%C3%BCcher.example", b"a%40b@h", b"[fe80::1%25eth0]", b"lmtp://h:25"),
 )
 
 TARGETS: Final = (
     Target("users", check_users, lambda: _USERS, _USER_WORDS, 800),
-    Target("url", check_url, lambda: _URLS, (b"://", b"@", b"[", b"]", b"%", b":", b"/", b"?", b"#", b"smtp"), 200),
+    Target(
+        "url",
+        check_url,
+        lambda: _URLS,
+        (b"://", b"@", b"[", b"]", b"%", b":", b"/", b"?", b"#", b"smtp"),
+        200,
+    ),
 )

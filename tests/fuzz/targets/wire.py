@@ -274,8 +274,22 @@ def _with(head: bytes, seeds: Iterable[bytes]) -> Iterator[bytes]:
 
 
 _PATHS: Final = (
-    *(b"<>", b"<a@x.org> SIZE=1", b"<postmaster>", b'<"a b\\"c"@x.org> X', b"<@a.org,@b.org:c@d.org>", b"<a>"),
-    *(b"<a@[127.0.0.1]>", b"<a@[IPv6:::1]>", b"<a@[x:y]>", "<\xe9@\xe9.org>".encode(), b"<a@x-.org>", b"<.a@x>"),
+    *(
+        b"<>",
+        b"<a@x.org> SIZE=1",
+        b"<postmaster>",
+        b'<"a b\\"c"@x.org> X',
+        b"<@a.org,@b.org:c@d.org>",
+        b"<a>",
+    ),
+    *(
+        b"<a@[127.0.0.1]>",
+        b"<a@[IPv6:::1]>",
+        b"<a@[x:y]>",
+        "<\xe9@\xe9.org>".encode(),
+        b"<a@x-.org>",
+        b"<.a@x>",
+    ),
 )
 
 
@@ -298,14 +312,34 @@ def _proxy_seeds() -> Iterator[bytes]:
     yield b"\0PROXY UNKNOWN ffff::1 ffff::2 1 2\r\nEHLO x\r\n"
 
 
-_PROXY_WORDS: Final = (b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN", b"\r\n\r\n\0\r\nQUIT\n", b"\x21\x11", b" 0 ")
-_DOTS: Final = (b"\r\n.\r\n", b"\r\n..", b"\n.\n", b"\r.\r", b"\r\n.\n", b"\r\n.\r", b".", b"\r", b"\n", b"\xe9")
+_PROXY_WORDS: Final = (
+    b"PROXY TCP4 ",
+    b"PROXY TCP6 ",
+    b"PROXY UNKNOWN",
+    b"\r\n\r\n\0\r\nQUIT\n",
+    b"\x21\x11",
+    b" 0 ",
+)
+_DOTS: Final = (
+    b"\r\n.\r\n",
+    b"\r\n..",
+    b"\n.\n",
+    b"\r.\r",
+    b"\r\n.\n",
+    b"\r\n.\r",
+    b".",
+    b"\r",
+    b"\n",
+    b"\xe9",
+)
 _XTEXT: Final = (b"a+2Bb", b"+3D", b"+", b"+7F", b"+80", b"x=y", "\xe9".encode(), b"+00", b"+0a")
 
 TARGETS: Final = (
     Target("replies", check_replies, lambda: _with(b"\1", replies()), REPLIES),
     Target("lines", check_lines, lambda: _with(b"\x14\x40\2", clients()), (b"\r\n", b"\r", b"\n", b"\r\r\n")),
-    Target("path", check_path, _path_seeds, (b"<", b">", b'"', b"\\", b"@", b"[IPv6:", b"]", b"," b":", b"."), 400),
+    Target(
+        "path", check_path, _path_seeds, (b"<", b">", b'"', b"\\", b"@", b"[IPv6:", b"]", b",:", b"."), 400
+    ),
     Target("command", check_command, commands, KEYWORDS),
     Target("xtext", check_xtext, lambda: _XTEXT, (b"+", b"+2B", b"=", b"+3D"), 200),
     Target("base64", check_base64, encoded, (b"=", b"==", b"AAAA", b"\n", b" "), 600),
