@@ -190,7 +190,7 @@ _BURLS: Final = (
     *(b"ADDR=[TEMPUNAVAIL] NAME=[TEMPUNAVAIL] DESTPORT=65535 ", b"IMAP://h\\x/", b"imap://h@i/ LAST"),
 )
 _UNICODE: Final = (
-    "b\\x{F8}rge@x".encode(),
+    b"b\\x{F8}rge@x",
     "\xe9@\xe9".encode(),
     b"\\x{10FFFF}",
     b"\\x{D800}",

@@ -41,7 +41,6 @@ from ehlo import (
     ServerEvent,
     State,
     SubmissionPolicy,
-    TLSInfo,
     TransactionReset,
 )
 from ehlo.extensions import burl, xclient
@@ -210,9 +209,11 @@ class Run:
             assert self._in_body
             assert event.data
             self._octets += len(event.data)
-            if isinstance(self.events[-1], BodyChunk):
+            before = self.events[-1]
+            if isinstance(before, BodyChunk):
                 # Where a body is cut depends on how its octets came.
-                event = BodyChunk(self.events.pop().data + event.data)
+                self.events.pop()
+                event = BodyChunk(before.data + event.data)
         elif isinstance(event, MessageReceived):
             same("the size of a message", event.size, self._octets)
         elif isinstance(event, TransactionReset):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ehlo_io.cli.urls import SCHEMES, ServerUrl, is_host
 from tests.fuzz.target import Target, same
 
 from ehlo import UserStore, parse_users
+from ehlo_io.cli.urls import SCHEMES, ServerUrl, is_host
 
 _SECRET: Final = "hunter2-hunter2"
 
