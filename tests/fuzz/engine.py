@@ -6,9 +6,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from typing import Any, Final
 
-import atheris
-
+# Not by name: those who check types do not have it, and its own types are incomplete.
+atheris: Final[Any] = importlib.import_module("atheris")
 # What str.startswith looks for is shown to the engine too.
 atheris.enabled_hooks.add("str")
 

@@ -80,7 +80,7 @@ def _connections() -> Iterator[Connection]:
 @cache
 def clients() -> tuple[bytes, ...]:
     """Each recorded connection as its client said it."""
-    found = {}
+    found: dict[bytes, None] = {}
     for connection in _connections():
         said = (HANDSHAKE if turn.said == TLS else turn.said.encode() + b"\r\n" for turn in connection.turns)
         found[b"".join(said)] = None
@@ -90,7 +90,7 @@ def clients() -> tuple[bytes, ...]:
 @cache
 def servers() -> tuple[bytes, ...]:
     """Each recorded connection as its server said it, with a mark where the client speaks."""
-    found = {}
+    found: dict[bytes, None] = {}
     for connection in _connections():
         replies = (connection.greeting, *(turn.reply for turn in connection.turns))
         told = (b"".join(line.encode() + b"\r\n" for line in reply) for reply in replies)
@@ -113,7 +113,7 @@ def commands() -> tuple[bytes, ...]:
 @cache
 def tokens(mechanism: str) -> tuple[bytes, ...]:
     """What was in the base64 of both sides, of each mechanism whose name begins like this."""
-    found = {}
+    found: dict[bytes, None] = {}
     for connection in _connections():
         if (connection.mechanism or "").startswith(mechanism):
             found.update(dict.fromkeys((*connection.challenges, *connection.responses)))

@@ -99,7 +99,7 @@ CARELESS: list[tuple[str, object, str, object]] = [
     ("client", ClientConnection, "_fail", lambda *_: None),
     ("lines", LineReader, "overlong", lambda _: Framing.INCOMPLETE),
     ("base64", base64, "encode", lambda data: data),
-    ("proxy", proxy, "_render_text", lambda _: b"PROXY UNKNOWN\r\n"),
+    ("proxy", proxy, "_parse_text", lambda *_: (proxy.ProxyHeader(version=1), 6)),
     ("fixer", MessageFixer, "finish", lambda _: b""),
     ("xtext", xtext, "encode", lambda text: text),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Final, get_args
+from typing import Final, TypeAlias, get_args
 
 import attrs
 from tests.fuzz.seeds import REPLIES, TURN, replies, servers
@@ -88,23 +88,33 @@ COMMANDS: Final[tuple[Command, ...]] = (
     XClientCommand(XClient(login="a=b")),
 )
 """Legal in themselves; whether they may be sent is for the connection to say."""
-_OTHERS: Final[tuple[Callable[[ClientConnection], object], ...]] = (
-    lambda conn: conn.auth_respond(b"alice"),
-    lambda conn: conn.auth_respond(b""),
-    lambda conn: conn.auth_cancel(),
-    lambda conn: conn.start_tls_done(TLS),
-    lambda conn: conn.send_body(b".x\r\n"),
-    lambda conn: conn.send_body(b"\r"),
-    lambda conn: conn.send_body(b"\n.\xe9"),
-    lambda conn: conn.end_body(),
-    lambda conn: conn.send_chunk(b"abc\r\n"),
-    lambda conn: conn.send_chunk(b"\xe9\r"),
-    lambda conn: conn.send_chunk(b"x" * 30, last=True),
-    lambda conn: conn.send_chunk(b"", last=True),
-    lambda conn: conn.close(),
+
+
+@attrs.frozen
+class Do:
+    """Something else than to send a command."""
+
+    act: Callable[[ClientConnection], object]
+
+
+_OTHERS: Final[tuple[Do, ...]] = (
+    Do(lambda conn: conn.auth_respond(b"alice")),
+    Do(lambda conn: conn.auth_respond(b"")),
+    Do(lambda conn: conn.auth_cancel()),
+    Do(lambda conn: conn.start_tls_done(TLS)),
+    Do(lambda conn: conn.send_body(b".x\r\n")),
+    Do(lambda conn: conn.send_body(b"\r")),
+    Do(lambda conn: conn.send_body(b"\n.\xe9")),
+    Do(lambda conn: conn.end_body()),
+    Do(lambda conn: conn.send_chunk(b"abc\r\n")),
+    Do(lambda conn: conn.send_chunk(b"\xe9\r")),
+    Do(lambda conn: conn.send_chunk(b"x" * 30, last=True)),
+    Do(lambda conn: conn.send_chunk(b"", last=True)),
+    Do(lambda conn: conn.close()),
 )
 
-Step = tuple[Command | Callable[[ClientConnection], object] | None, bytes]
+Act: TypeAlias = Command | Do
+Step: TypeAlias = tuple[Act | None, bytes]
 _HELLO: Final[tuple[Step, ...]] = ((None, b"220 x\r\n"), (Ehlo("a.example"), _OFFER))
 _MAIL: Final[tuple[Step, ...]] = (*_HELLO, (Mail(_ALICE), b"250 ok\r\n"))
 _RCPT: Final[tuple[Step, ...]] = (*_MAIL, (Rcpt(_BOB), b"250 ok\r\n"))
@@ -118,8 +128,8 @@ STARTS: Final[dict[State, tuple[Step, ...]]] = {
     State.MAIL: _MAIL,
     State.RCPT: _RCPT,
     State.BODY: (*_RCPT, (Data(), b"354 go\r\n")),
-    State.CHUNK: (*_RCPT, (lambda conn: conn.send_chunk(b"x"), b"250 ok\r\n")),
-    State.VOID: (*_RCPT, (lambda conn: conn.send_chunk(b"x"), b"550 no\r\n")),
+    State.CHUNK: (*_RCPT, (Do(lambda conn: conn.send_chunk(b"x")), b"250 ok\r\n")),
+    State.VOID: (*_RCPT, (Do(lambda conn: conn.send_chunk(b"x")), b"550 no\r\n")),
     State.CLOSED: (*_HELLO, (Quit(), b"221 bye\r\n")),
 }
 """What is sent and what comes back."""
@@ -182,7 +192,7 @@ class Run:
                 self._settle()
                 assert self.conn.state is State.CLOSED or self.conn.next_event() is not Pause.NEED_DATA
         except RemoteProtocolError as error:
-            assert error.reply_hint is None
+            assert error.reply_hint is None  # noqa: PT017
             assert isinstance(self.conn.next_event(), ConnectionClosed)
             self.error = str(error)
 
@@ -194,19 +204,19 @@ class Run:
             self._act(COMMANDS[number] if others < 0 else _OTHERS[others])
         self._turn += 1
 
-    def _act(self, act: Command | Callable[[ClientConnection], object]) -> None:
+    def _act(self, act: Act) -> None:
         conn, before = self.conn, self.conn.in_flight
         try:
-            if isinstance(act, get_args(Command)):
-                conn.send(act)
+            if isinstance(act, Do):
+                act.act(conn)
             else:
-                act(conn)
+                conn.send(act)
         except LocalProtocolError:
             assert not conn.data_to_send(), "something of what was refused is sent"
             same("commands in flight", conn.in_flight, before)
             return
         octets = conn.data_to_send()
-        if isinstance(act, get_args(Command)):
+        if not isinstance(act, Do):
             # [SEC-INJ-cli-a] one line, whatever is in it.
             assert octets.find(b"\r\n") == len(octets) - 2
             assert not octets[:-2].translate(None, bytes(range(32, 127)) + bytes(range(128, 256)))

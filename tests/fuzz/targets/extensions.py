@@ -26,10 +26,12 @@ from ehlo.wire import address, command
 from ehlo.wire.reply import ReplyParser
 
 _OFFERS: Final[tuple[tuple[Extension, ...], ...]] = (EVERY, STANDARD)
-_MAIL, _RCPT = (
-    [parameter_specs(param for extension in offer for param in params(extension)) for offer in _OFFERS]
-    for params in (lambda extension: extension.mail, lambda extension: extension.rcpt)
-)
+_MAIL: Final = [
+    parameter_specs(param for extension in offer for param in extension.mail) for offer in _OFFERS
+]
+_RCPT: Final = [
+    parameter_specs(param for extension in offer for param in extension.rcpt) for offer in _OFFERS
+]
 
 
 def check_parameters(data: bytes) -> None:
@@ -139,11 +141,13 @@ _GOOD_MAIL: Final = (
 )
 _GOOD_RCPT: Final = "RRVS=2014-04-03T23:01:00Z;C NOTIFY=NEVER ORCPT=rfc822;a+2Bb"
 _GOOD_WORDS: Final = (*_GOOD_MAIL.split(), *_GOOD_RCPT.split(), "HOLDUNTIL=2026-12-01T00:00:00Z")
-_WORDS: Final = tuple(word for word in KEYWORDS if word.startswith(b" ")) + (
+_WORDS: Final = (
+    *(word for word in KEYWORDS if word.startswith(b" ")),
     *(b" RET=FULL", b"NEVER", b"SUCCESS,", b";R", b";C", b"=", b"utf-8;", b"\\x{", b"}", b"+0A", b" BY=-1;N"),
     *(b"\xc5\xbf", b"\xe2\x80\xa8", b" SOLICIT=net.example:ADV", b" MTRK=aGFsbG8:60", b"<>", b"a@b", b":"),
 )
-_EHLO_WORDS: Final = tuple(b"250-" + extension.keyword.encode() + b" " for extension in EVERY) + (
+_EHLO_WORDS: Final = (
+    *(b"250-" + extension.keyword.encode() + b" " for extension in EVERY),
     *(
         b"250 ",
         b"\r\n",
@@ -161,10 +165,9 @@ _EHLO_WORDS: Final = tuple(b"250-" + extension.keyword.encode() + b" " for exten
 
 
 def _parameter_seeds() -> Iterator[bytes]:
-    for text in (_GOOD_MAIL, _GOOD_RCPT):
-        for word in (text, *text.split()):
-            yield b"\1" + word.encode()
-            yield b"\0" + word.encode()
+    for text in (_GOOD_MAIL, _GOOD_RCPT, *_GOOD_WORDS):
+        yield b"\1" + text.encode()
+        yield b"\0" + text.encode()
     for number, word in enumerate(_WORDS):
         yield bytes([number % 4]) + word
     for line in commands():

@@ -321,16 +321,22 @@ def seeds() -> Iterator[bytes]:
             yield bytes([number, config, 1, 8, 0, 200, 7, 230]) + (STARTS[state] or b"") + TEXTS[config]
 
 
+_PLAIN: Final = b"AUTH PLAIN AGFsaWNlAHdvbmRlci1MYW5kIDc="
+_ENVELOPE: Final = (_MAIL, _RCPT)
 TEXTS: Final = (
-    lines(b"MAIL FROM:<a@x.org> SIZE=10 BODY=8BITMIME RET=FULL ENVID=x+2B", b"RCPT TO:<b@x.org>", b"DATA")
+    lines(b"MAIL FROM:<a@x.org> SIZE=10 BODY=8BITMIME RET=FULL ENVID=x+2B", _RCPT, b"DATA")
     + b"a: b\r\n\r\n..x\r\n.\r\nQUIT\r\n",
     lines(b'RCPT TO:<"a b"@[IPv6:::1]> NOTIFY=SUCCESS ORCPT=rfc822;a+2Bb', b"DATA", b"x", b".", b"RSET"),
-    lines(b"AUTH PLAIN AGFsaWNlAHdvbmRlci1MYW5kIDc=", _MAIL, _RCPT) + b"BDAT 3\r\nabcBDAT 0 LAST\r\nNOOP\r\n",
-    lines(b"AUTH LOGIN", b"YWxpY2U=", b"d29uZGVyLUxhbmQgNw==", b"*", b"=", b"", b"AUTH NTLM", b"AUTH SCRAM-SHA-1"),
-    lines(b"STARTTLS") + HANDSHAKE + lines(_HELLO, _MAIL, _RCPT, b"BURL imap://a@h/b;urlauth=submit+alice:x LAST"),
-    lines(b"XCLIENT NAME=x.org ADDR=IPV6:::1 LOGIN=bob HELO=y.org", b"EHLO b.example", b"MAIL FROM:<> SMTPUTF8"),
-    lines(b"VRFY \xc3\xa9 SMTPUTF8", b"EXPN x", b"HELP", b"EHLO", b"MAIL FROM:<a@x.org> BODY=BINARYMIME", b"DATA")
-    + b"BDAT 9 NO\r\n123456789BDAT x\r\n" + b"x" * 5000 + b"\r\n",
-)  # fmt: skip
+    lines(_PLAIN, *_ENVELOPE) + b"BDAT 3\r\nabcBDAT 0 LAST\r\nNOOP\r\n",
+    lines(b"AUTH LOGIN", b"YWxpY2U=", b"d29uZGVyLUxhbmQgNw==", b"*", b"=", b"", b"AUTH NTLM", b"AUTH X"),
+    lines(b"STARTTLS")
+    + HANDSHAKE
+    + lines(_HELLO, *_ENVELOPE, b"BURL imap://a@h/b;urlauth=submit+alice:x LAST"),
+    lines(b"XCLIENT NAME=x.org ADDR=IPV6:::1 LOGIN=bob", b"EHLO b.example", b"MAIL FROM:<> SMTPUTF8"),
+    lines(b"VRFY \xc3\xa9 SMTPUTF8", b"EXPN x", b"HELP", b"EHLO", b"MAIL FROM:<> BODY=BINARYMIME", b"DATA")
+    + b"BDAT 9 NO\r\n123456789BDAT x\r\n"
+    + b"x" * 5000
+    + b"\r\n",
+)
 
 TARGETS: Final = (Target("server", check, seeds, KEYWORDS, longest=8192),)
