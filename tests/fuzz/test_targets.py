@@ -97,6 +97,7 @@ CARELESS: list[tuple[str, object, str, object]] = [
     ("server", ServerConnection, "_check_behind_tls", lambda _: None),
     ("server", DotDecoder, "_edge", lambda _, data: b"\r\n" if data.endswith(b"\n") else b""),
     ("client", ClientConnection, "_fail", lambda *_: None),
+    ("session", ClientConnection, "_fail", lambda *_: None),
     ("lines", LineReader, "overlong", lambda _: Framing.INCOMPLETE),
     ("base64", base64, "encode", lambda data: data),
     ("proxy", proxy, "_parse_text", lambda *_: (proxy.ProxyHeader(version=1), 6)),
