@@ -8,8 +8,10 @@ SUITE_READY := $(VENV)/.suite-ready
 WHEEL_READY := $(VENV)/.wheel-ready
 BENCH_READY := $(VENV)/.bench-ready
 MUTATION_READY := $(VENV)/.mutation-ready
+FUZZ_READY := $(VENV)/.fuzz-ready
+FUZZ_SECONDS ?= 20
 
-.PHONY: help demo test lint format types layers pytest suite versions wheel conformance peers kerberos bench mutants clean
+.PHONY: help demo test lint format types layers pytest suite versions wheel conformance peers kerberos bench mutants fuzz clean
 
 help:
 	@echo "make demo    a loopback server and client: STARTTLS, AUTH NTLM, DSN"
@@ -19,6 +21,7 @@ help:
 	@echo "make conformance   write docs/conformance.md and the totals in README.md anew"
 	@echo "make peers   install the real mail programs that tests/interop talks to (Debian, as root)"
 	@echo "make mutants   change the code in small ways and see whether the tests find it, about twenty minutes"
+	@echo "make fuzz    fuzz each target of tests/fuzz for FUZZ_SECONDS=20 (FUZZ_TARGETS='server client' for some)"
 	@echo "make bench   measure ehlo and its peers, about ten minutes"
 
 $(BIN)/python:
@@ -93,6 +96,13 @@ $(MUTATION_READY): pyproject.toml $(READY)
 mutants: $(MUTATION_READY)
 	nice -n 10 $(BIN)/python -m tests.mutation $(MUTANTS)
 
+$(FUZZ_READY): pyproject.toml $(READY)
+	$(BIN)/python -m pip install --quiet --group fuzz
+	@touch $@
+
+fuzz: $(FUZZ_READY)
+	$(BIN)/python -m tests.fuzz run --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 peers:
 	tests/interop/install-peers
 
@@ -101,4 +111,4 @@ kerberos: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[cli,kerberos]'
 
 clean:
-	rm -rf $(VENV) .venv-3.* build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

@@ -223,6 +223,8 @@ class ClientConnection(Caller):
         if reply.reply_class is ReplyClass.INTERMEDIATE:
             self._fail("a greeting cannot be an intermediate reply")
         self._state = self._expected_state = advance(State.GREETING, Verb.CONNECT, reply.code)
+        if self._state is _CLOSED:
+            self._end()
         return GreetingReceived(reply)
 
     def _unsolicited(self, reply: Reply) -> ClientEvent:

@@ -87,6 +87,8 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
         ("submission://a%40b%3Ac@h.example", "h.example", 587, "starttls", "a@b:c"),
         ("submission://DOM\\alice@h.example", "h.example", 587, "starttls", "DOM\\alice"),
         ("submission://[::1]:2525", "::1", 2525, "starttls", None),
+        ("submission://[fe80::1%25eth0]", "fe80::1%eth0", 587, "starttls", None),
+        ("submission://[fe80::1%7eth0]", "fe80::1%7eth0", 587, "starttls", None),
     ],
 )
 def test_url(text: str, host: str, port: int, tls: str, username: str | None) -> None:
@@ -103,6 +105,9 @@ def test_url(text: str, host: str, port: int, tls: str, username: str | None) ->
         "submission:h.example",
         "submission://",
         "submission://alice@",
+        "submission://a%40h.example",
+        "submission://h.example%3A25",
+        "submission://h.example%2Fpath",
         "submission://h.example:0",
         "submission://h.example:65536",
         "submission://h.example:x",

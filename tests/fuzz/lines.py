@@ -27,7 +27,7 @@ def pump(conn: ServerConnection) -> bytes:
 
 def say(conn: ServerConnection, line: bytes) -> bytes:
     """Send one line; the one reply that it gets, the last line of it."""
-    # A line end in it would be two lines: framing is for test_connections.
+    # A line end in it would be two lines: framing is for `targets.server`.
     conn.receive_data(line.replace(b"\r\n", b"\n") + b"\r\n")
     *head, last, end = pump(conn).split(b"\r\n")
     assert not end

@@ -222,10 +222,10 @@ class Ticket:
 
     def wrap(self, data: bytes, encrypt: bool) -> Ticket.Wrapped:
         assert not encrypt
-        return self.Wrapped(_signed(data))
+        return self.Wrapped(signed(data))
 
     def unwrap(self, data: bytes) -> Ticket.Wrapped:
-        if data != _signed(data[16:]):
+        if data != signed(data[16:]):
             raise ValueError("not signed")
         return self.Wrapped(data[16:])
 
@@ -234,11 +234,11 @@ class Ticket:
         data: bytes
 
 
-def _signed(data: bytes) -> bytes:
+def signed(data: bytes) -> bytes:
     return hmac.digest(SECRET.encode(), data, "md5") + data
 
 
-_ONE, _TWO = _signed(b"one"), _signed(b"two")
+_ONE, _TWO = signed(b"one"), signed(b"two")
 
 
 @contextmanager

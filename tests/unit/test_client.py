@@ -392,6 +392,16 @@ def test_a_reply_before_its_command(early: str) -> None:
         client.feed(rest.encode())
 
 
+@pytest.mark.clause("SEC-INJ-both-c")
+@pytest.mark.parametrize("behind", ["nonsense\r\n", "250 x\r\n"])
+def test_nothing_behind_a_421_for_a_greeting_is_read(behind: str) -> None:
+    client = Client()
+    assert client.feed(f"421 busy\r\n{behind}".encode()) == [
+        GreetingReceived(Reply(421, "busy")),
+        ConnectionClosed(),
+    ]
+
+
 def test_a_421_before_its_command_is_a_farewell() -> None:
     client = Client()
     client.hear("220 x")

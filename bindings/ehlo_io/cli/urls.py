@@ -94,8 +94,11 @@ def _socket_path(parts: SplitResult, scheme: Scheme) -> str | None:
 
 
 def _host(parts: SplitResult) -> str:
-    host = unquote(parts.hostname or "")
-    if not is_host(host):
+    raw = parts.hostname or ""
+    # RFC 6874 section 2: in an address nothing but the mark of its zone is escaped.
+    host = raw.replace("%25", "%", 1) if ":" in raw else unquote(raw)
+    # RFC 3986 section 2.2: what divides a URL divides no name, and another reader would see another host.
+    if not is_host(host) or any(mark in host and mark not in raw for mark in ":/?#[]@"):
         raise ValueError("the URL names no host")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("a server's URL ends with its host and port")
