@@ -60,6 +60,9 @@ class ServeOptions(TypedDict, total=False):
     connections_per_peer: int | None
     """The same of one address, but for UNIX sockets. Behind a proxy that is the source in its header, and
     a connection counts, here and in all, when its header has come."""
+    observers: Sequence[flows.Observe]
+    """Called with the session and each fact of `ehlo.flows.facts`: counters, logs. What one raises is logged
+    and changes nothing. With blocking sockets they are called in the thread of the session."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +80,7 @@ class ServerSetup:
     proxies: tuple[ehlo.Network, ...]
     """Who may say for whom it speaks."""
     crowd: flows.Crowd | None
+    observe: flows.Observe | None
     options: ServeOptions = attrs.field(repr=False)
     """As they were given."""
 
@@ -137,6 +141,7 @@ class ServerSetup:
             trace=options.get("trace"),
             proxies=proxies,
             crowd=_crowd(options.get("connections"), options.get("connections_per_peer")),
+            observe=_observe(tuple(options.get("observers", ()))),
             options=options,
         )
 
@@ -151,6 +156,7 @@ class ServerSetup:
             warn=LOGGER.warning,
             fixups=self.fixups,
             crowd=self.crowd,
+            observe=self.observe,
         )
 
     def channel(self) -> Channel:
@@ -191,6 +197,24 @@ def _crowd(connections: int | None, per_peer: int | None) -> flows.Crowd | None:
         return None
     # Taken twice where a collection in the midst of it ends a flow that was given up.
     return flows.Crowd(connections=connections, per_peer=per_peer, guard=threading.RLock())
+
+
+def _observe(observers: tuple[flows.Observe, ...]) -> flows.Observe | None:
+    """All of them as one that does not raise."""
+    if not observers:
+        return None
+    for one in observers:
+        if not callable(one):
+            raise TypeError(f"{type(one).__name__} is no observer: it cannot be called")
+
+    def observe(session: ehlo.Session, fact: flows.Fact) -> None:
+        for one in observers:
+            try:
+                one(session, fact)
+            except Exception:
+                LOGGER.exception("an observer failed (session with %s)", session.peer)
+
+    return observe
 
 
 def _fixups(policy: ehlo.MessagePolicy | None) -> flows.Fixups | None:

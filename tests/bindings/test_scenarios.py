@@ -25,6 +25,7 @@ for _topic in (
     "extensions",
     "policy",
     "crowd",
+    "observers",
 ):
     importlib.import_module(f"tests.bindings.scenarios_{_topic}")
 

@@ -158,7 +158,7 @@ def mechanisms_of(
 class Session:
     """What a handler may know of the connection it serves; `state` is its own to use."""
 
-    __slots__ = ("_conn", "_peer", "fixups", "proxy", "state")
+    __slots__ = ("_conn", "_peer", "fixups", "message_name", "proxy", "state")
 
     def __init__(self, conn: ServerConnection, peer: str | None, proxy: ProxyHeader | None = None) -> None:
         self._conn = conn
@@ -169,6 +169,8 @@ class Session:
         self.fixups: tuple[Fixup, ...] = ()
         """What was changed in the header block of the message that `on_message` is asked about
         [RFC6409-8a]."""
+        self.message_name: str | None = None
+        """Under which name `on_message` keeps the message, if it says so here: for observers and logs."""
 
     @property
     def peer(self) -> str | None:
