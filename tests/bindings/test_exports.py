@@ -26,7 +26,7 @@ def test_a_binding(name: str) -> None:
 
 
 def test_the_gateway() -> None:
-    assert ehlo_io.relay.__all__ == ["Gateway", "Hop", "RelaySettings", "Retry"]
+    assert ehlo_io.relay.__all__ == ["Gateway", "Hop", "RelaySettings", "Retry", "Tally"]
 
 
 @pytest.mark.parametrize("face", ["connect", "connect_unix", "serve", "serve_unix"])

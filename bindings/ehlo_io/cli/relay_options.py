@@ -20,6 +20,7 @@ from ehlo_io.cli.urls import ServerUrl, server_url
 from ehlo_io.relay.gateway import Gateway, RelaySettings
 from ehlo_io.relay.hop import Hop
 from ehlo_io.relay.queue import Retry
+from ehlo_io.relay.tally import Tally
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,7 +123,9 @@ class RelayArguments:
         """What only a server that hands on can keep [RFC8689-4.2.1a]."""
         return () if self.relay is None else (REQUIRETLS,)
 
-    def gateway(self, hostname: str, *, io: str, maildir: Path | None, transcript: bool) -> Gateway | None:
+    def gateway(
+        self, hostname: str, *, io: str, maildir: Path | None, transcript: bool, tally: Tally
+    ) -> Gateway | None:
         """None without --relay. Raises Failure."""
         if self.relay is None:
             if self.spool is not None:
@@ -148,6 +151,7 @@ class RelayArguments:
             ),
             sessions=self.relay_sessions,
             rest=min(self.relay_retry, 5.0),
+            tally=tally,
         )
         try:
             return Gateway(settings)

@@ -32,6 +32,7 @@ from ehlo_io.cli.relay_options import RelayArguments, relay_options
 from ehlo_io.cli.renewal import Accounts, Renewal
 from ehlo_io.cli.runners import RUNNERS, Place, run_asyncio
 from ehlo_io.cli.urls import is_host
+from ehlo_io.cli.watching import WatchArguments, watch_options
 
 PRESETS: Final = MappingProxyType(
     {
@@ -131,6 +132,7 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option("--max-connections", type=click.IntRange(1), metavar="N", help="Open at once; others get 421.")
 @click.option("--max-per-peer", type=click.IntRange(1), metavar="N", help="The same of one address.")
 @relay_options
+@watch_options
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @policies.sender_option
 @policies.fixups_option
@@ -144,13 +146,13 @@ def serve(**given: Any) -> None:
     With --maildir a message is on the disk before its sender hears 250; without it a line about each
     message is printed and the message itself is dropped.
     """
-    relay = RelayArguments.taken_from(given)
+    relay, watch = RelayArguments.taken_from(given), WatchArguments.taken_from(given)
     arguments = Arguments(**given)
     with _log_on_stderr():
-        _serve(arguments, relay)
+        _serve(arguments, relay, watch)
 
 
-def _serve(arguments: Arguments, relay: RelayArguments) -> None:
+def _serve(arguments: Arguments, relay: RelayArguments, watch: WatchArguments) -> None:
     if arguments.lmtp and arguments.port == 25:
         # [RFC2033-5c]
         raise Failure("--lmtp has no place on port 25, which is for SMTP")
@@ -173,6 +175,7 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         connections=arguments.max_connections,
         connections_per_peer=arguments.max_per_peer,
         message_policy=policies.message_policy(policy, no_fixups=arguments.no_fixups),
+        observers=watch.observers(),
     )
     _add_tls(options, arguments)
     _add_proxies(options, arguments)
@@ -185,7 +188,11 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         LOGGER.warning("mail is taken from anybody who can reach %s", arguments.host)
     run = RUNNERS[arguments.io]
     gateway = relay.gateway(
-        hostname, io=arguments.io, maildir=arguments.maildir, transcript=arguments.transcript
+        hostname,
+        io=arguments.io,
+        maildir=arguments.maildir,
+        transcript=arguments.transcript,
+        tally=watch.tally(),
     )
     if gateway is not None:
         run = partial(run_asyncio, beside=gateway)
@@ -196,7 +203,8 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         load_tls = partial(_tls, arguments, options.get("tls"))
         renewal = Renewal(users, options.get("tls"), partial(_users, arguments, policy), load_tls, handler)
     try:
-        run(handler(), place, options, renewal)
+        with watch.served():
+            run(handler(), place, options, renewal)
     except ehlo.LocalProtocolError as error:
         raise Failure(str(error)) from None
     except OSError as error:

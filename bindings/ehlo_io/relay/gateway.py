@@ -24,6 +24,7 @@ from ehlo_io.relay.intake import Intake
 from ehlo_io.relay.queue import Clock, Queue, Retry, SystemClock
 from ehlo_io.relay.reports import Reporter
 from ehlo_io.relay.spool import Spool
+from ehlo_io.relay.tally import Tally
 from ehlo_io.relay.through import Through
 
 
@@ -46,6 +47,8 @@ class RelaySettings:
     rest: float = 5.0
     """Seconds for which a server that cannot be reached is left alone."""
     clock: Clock = attrs.field(factory=SystemClock)
+    tally: Tally = attrs.field(factory=Tally)
+    """Who counts what is done, such as `ehlo_io.metrics.RelayMetrics`."""
 
 
 class Gateway:
@@ -56,6 +59,7 @@ class Gateway:
         if settings.spool is None and not settings.through:
             raise ehlo.LocalProtocolError("without a spool, messages can only be passed through")
         self._clock = settings.clock
+        self._tally = settings.tally
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: asyncio.Task[None] | None = None
         self._sessions = Sessions(
@@ -64,8 +68,9 @@ class Gateway:
             idle=settings.idle,
             rest=settings.rest,
             now=self._clock.now,
+            tally=settings.tally,
         )
-        self._queue = Queue(self._clock)
+        self._queue = Queue(self._clock, settings.tally.queue)
         self._spool = None if settings.spool is None else Spool(settings.spool)
         reporter = Reporter(settings.hostname, self._clock)
         self._courier = None
@@ -79,11 +84,14 @@ class Gateway:
                 retry=settings.retry,
                 clock=self._clock,
                 most=settings.sessions,
+                tally=settings.tally,
             )
         self.storage: Intake | Through
         if settings.through or self._spool is None:
             post = self._post_now if self._courier is None else self._courier.post
-            self.storage = Through(self._sessions, reporter, post, self._clock, settings.hop.host)
+            self.storage = Through(
+                self._sessions, reporter, post, self._clock, settings.hop.host, settings.tally
+            )
         else:
             self.storage = Intake(self._spool, self._clock, self._announce)
 
@@ -123,3 +131,4 @@ class Gateway:
         attempted = await attempt(self._sessions, envelope, prepare)
         if not attempted.outcomes[0].accepted:
             raise OSError(f"the next server did not take it: {printable(str(attempted.reply))}")
+        self._tally.reported()

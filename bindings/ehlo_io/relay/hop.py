@@ -14,6 +14,7 @@ import ehlo_io.asyncio
 from ehlo_io._client import ConnectOptions
 from ehlo_io._common import LOGGER, printable
 from ehlo_io.asyncio import Client
+from ehlo_io.relay.tally import Tally
 
 _GOODBYE: Final = 2.0
 """Seconds for ending a session politely."""
@@ -85,6 +86,7 @@ class Sessions:
         idle: float = 10.0,
         rest: float = 5.0,
         now: Callable[[], float],
+        tally: Tally | None = None,
     ) -> None:
         """`idle`: for how many seconds a session is kept for the next message. `rest`: for how many
         seconds a server that could not be reached is left alone."""
@@ -92,6 +94,8 @@ class Sessions:
         self._idle = idle
         self._rest = rest
         self._now = now
+        self._tally = tally or Tally()
+        self._open = 0
         self._places = asyncio.Semaphore(most)
         self._kept: list[tuple[Client, asyncio.TimerHandle]] = []
         self._ending: set[asyncio.Task[None]] = set()
@@ -107,6 +111,8 @@ class Sessions:
             finally:
                 if client.is_ready:
                     self._keep(client)
+                else:
+                    self._count(-1)
 
     async def _session(self, *, fresh: bool) -> tuple[Client, bool]:
         if fresh:
@@ -124,7 +130,12 @@ class Sessions:
             self._down = (self._now() + self._rest, down)
             raise
         self._down = None
+        self._count(1)
         return client, False
+
+    def _count(self, more: int) -> None:
+        self._open += more
+        self._tally.sessions(self._open)
 
     def _keep(self, client: Client) -> None:
         timer = asyncio.get_running_loop().call_later(self._idle, self._expire, client)
@@ -141,6 +152,7 @@ class Sessions:
             self._end(client)
 
     def _end(self, client: Client) -> None:
+        self._count(-1)
         task = asyncio.get_running_loop().create_task(_farewell(client))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

@@ -31,6 +31,7 @@ from ehlo_io.relay.fitting import terms
 from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.queue import Clock
 from ehlo_io.relay.reports import ORIGINAL, Reporter, fates_of
+from ehlo_io.relay.tally import Tally
 
 _AHEAD: Final = 256 * 1024
 """Octets that a client may be ahead of the next server."""
@@ -153,12 +154,21 @@ class Through:
 
     in_thread = frozenset[str]()
 
-    def __init__(self, sessions: Sessions, reporter: Reporter, post: Post, clock: Clock, hop: str) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        reporter: Reporter,
+        post: Post,
+        clock: Clock,
+        hop: str,
+        tally: Tally | None = None,
+    ) -> None:
         self._sessions = sessions
         self._reporter = reporter
         self._post = post
         self._clock = clock
         self._hop = hop
+        self._tally = tally or Tally()
 
     def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> None:
         self.on_reset(session)
@@ -180,6 +190,8 @@ class Through:
         attempted = await held.task
         session.state = None
         log_outcomes(held.name, attempted)
+        self._tally.attempted(attempted.outcomes)
+        session.message_name = held.name
         accepted = any(outcome.accepted for outcome in attempted.outcomes)
         if accepted and not await self._reported(held, envelope, attempted):
             return _NO_REPORT
