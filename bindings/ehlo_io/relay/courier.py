@@ -15,6 +15,7 @@ import attrs
 import ehlo
 from ehlo_io._common import LOGGER
 from ehlo_io.relay.delivery import Attempted, deliver, log_outcomes
+from ehlo_io.relay.fitting import Sign
 from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.queue import Clock, Queue, Retry
 from ehlo_io.relay.reports import Reporter, judge
@@ -40,6 +41,7 @@ class Courier:
     most: int
     """How many messages are attempted at the same time."""
     tally: Tally = attrs.field(factory=Tally)
+    sign: Sign | None = None
     _unsaved: dict[str, Progress] = attrs.field(factory=dict[str, Progress], init=False)
     """What the disk would not take: lost with the program, but not before."""
     _stalled: set[str] = attrs.field(factory=set[str], init=False)
@@ -98,7 +100,7 @@ class Courier:
             self.queue.done(name)
             return
         if progress.left:
-            attempted = await deliver(self.sessions, entry, entry.part(progress.left))
+            attempted = await deliver(self.sessions, entry, entry.part(progress.left), self.sign)
             log_outcomes(name, attempted)
             self.tally.attempted(attempted.outcomes)
             self._note(name, attempted)

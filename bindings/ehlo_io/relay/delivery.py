@@ -13,7 +13,7 @@ from ehlo_io._client import SubmitOptions
 from ehlo_io._common import LOGGER, printable
 from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
-from ehlo_io.relay.fitting import Unfit, fit, unfit
+from ehlo_io.relay.fitting import Sign, Unfit, fit, unfit
 from ehlo_io.relay.hop import HopDown, Sessions
 from ehlo_io.relay.spool import Entry
 
@@ -92,12 +92,14 @@ async def _submit(client: Client, envelope: ehlo.Envelope, prepare: Prepare) -> 
         return Attempted.refused(envelope, _LOST)
 
 
-async def deliver(sessions: Sessions, entry: Entry, envelope: ehlo.Envelope) -> Attempted:
+async def deliver(
+    sessions: Sessions, entry: Entry, envelope: ehlo.Envelope, sign: Sign | None = None
+) -> Attempted:
     """Submit a message of the spool to the recipients of `envelope`. Raises OSError when it is unreadable."""
     files: list[BinaryIO] = []
 
     async def prepare(client: Client) -> tuple[Message, SubmitOptions]:
-        message, options = await asyncio.to_thread(fit, entry, envelope, client)
+        message, options = await asyncio.to_thread(fit, entry, envelope, client, sign)
         files.append(message)
         return message, options
 

@@ -18,7 +18,7 @@ from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
 from ehlo_io.relay.courier import Courier
 from ehlo_io.relay.delivery import attempt
-from ehlo_io.relay.fitting import terms
+from ehlo_io.relay.fitting import Sign, terms
 from ehlo_io.relay.hop import Hop, Sessions
 from ehlo_io.relay.intake import Intake
 from ehlo_io.relay.queue import Clock, Queue, Retry, SystemClock
@@ -49,6 +49,8 @@ class RelaySettings:
     clock: Clock = attrs.field(factory=SystemClock)
     tally: Tally = attrs.field(factory=Tally)
     """Who counts what is done, such as `ehlo_io.metrics.RelayMetrics`."""
+    sign: Sign | None = None
+    """What makes the signature of a message from the spool, such as an `ehlo_io.dkim.Signer`."""
 
 
 class Gateway:
@@ -58,6 +60,8 @@ class Gateway:
         """Raises OSError for a spool that cannot be had."""
         if settings.spool is None and not settings.through:
             raise ehlo.LocalProtocolError("without a spool, messages can only be passed through")
+        if settings.sign is not None and settings.through:
+            raise ehlo.LocalProtocolError("what is passed through cannot be signed")
         self._clock = settings.clock
         self._tally = settings.tally
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,6 +89,7 @@ class Gateway:
                 clock=self._clock,
                 most=settings.sessions,
                 tally=settings.tally,
+                sign=settings.sign,
             )
         self.storage: Intake | Through
         if settings.through or self._spool is None:
