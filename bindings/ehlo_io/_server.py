@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TypedDict
 
 import attrs
@@ -15,7 +16,7 @@ import attrs
 import ehlo
 import ehlo.extensions
 from ehlo import flows
-from ehlo_io._common import LOGGER
+from ehlo_io._common import LOGGER, fields
 from ehlo_io._tls import Channel, own_certificate
 
 
@@ -153,7 +154,7 @@ class ServerSetup:
             peer=peer,
             implicit_tls=self.implicit_tls,
             proxied_from=self.proxied_from,
-            warn=LOGGER.warning,
+            warn=partial(_warn, peer),
             fixups=self.fixups,
             crowd=self.crowd,
             observe=self.observe,
@@ -199,6 +200,11 @@ def _crowd(connections: int | None, per_peer: int | None) -> flows.Crowd | None:
     return flows.Crowd(connections=connections, per_peer=per_peer, guard=threading.RLock())
 
 
+def _warn(peer: str | None, text: str) -> None:
+    """`peer` is the transport's: behind a proxy, the text names its client."""
+    LOGGER.warning("%s", text, extra=fields("connection refused", peer=peer))
+
+
 def _observe(observers: tuple[flows.Observe, ...]) -> flows.Observe | None:
     """All of them as one that does not raise."""
     if not observers:
@@ -212,7 +218,11 @@ def _observe(observers: tuple[flows.Observe, ...]) -> flows.Observe | None:
             try:
                 one(session, fact)
             except Exception:
-                LOGGER.exception("an observer failed (session with %s)", session.peer)
+                LOGGER.exception(
+                    "an observer failed (session with %s)",
+                    session.peer,
+                    extra=fields("observer failed", peer=session.peer),
+                )
 
     return observe
 

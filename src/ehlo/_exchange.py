@@ -27,16 +27,18 @@ _EMPTY: Final[Turn] = (Reply(334, ""), None)
 class AuthDialogue:
     """The AUTH commands of one connection, one after the other."""
 
-    __slots__ = ("_config", "_mechanism", "failures", "name")
+    __slots__ = ("_config", "_mechanism", "failures", "name", "reason")
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
         self._mechanism: ServerMechanism | None = None
         self.name = ""
         self.failures = 0
+        self.reason: str | None = None
 
     def command(self, argument: bytes, context: ServerContext) -> Turn:
         """`argument` is what stands behind AUTH."""
+        self.reason = None
         name, space, initial = argument.partition(b" ")
         self.name = name.decode("ascii", "replace").upper()
         if not name:
@@ -83,6 +85,7 @@ class AuthDialogue:
                 return replies.AUTH_OK, Authenticated(identity)
             case Refuse(reason, malformed):
                 self.failures += 1
+                self.reason = reason
                 reply = replies.AUTH_MALFORMED if malformed else self._config.policy.bad_credentials
                 if self.failures > self._config.limits.auth_failures:
                     reply = replies.AUTH_TOO_MANY

@@ -104,6 +104,11 @@ class ServerConnection(Taker):
         return name if name in self.config.mechanisms else None
 
     @property
+    def refusal(self) -> str | None:
+        """Why the last AUTH was refused, if its mechanism refused it: for the application only."""
+        return None if self._auth is None else self._auth.reason
+
+    @property
     def on_offer(self) -> Offer:
         """What the reply to EHLO would offer now."""
         xclient = self.may_xclient and self.xclient is None
@@ -338,7 +343,7 @@ class ServerConnection(Taker):
             return self._command(verb, argument)
         elif (refusal := out_of_order(self, verb)) is not None:
             if verb is Verb.AUTH and self._auth is not None:
-                self._auth.name = ""
+                self._auth.name, self._auth.reason = "", None
             self._refuse(verb, refusal)
         elif verb is Verb.AUTH:
             if self._auth is None:

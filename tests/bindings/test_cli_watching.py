@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -103,3 +104,40 @@ def test_a_folder_for_processes_that_count_together(monkeypatch: pytest.MonkeyPa
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
     with WatchArguments(metrics_port=None, metrics_host="127.0.0.1").shared():
         assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+# ---- the log ----
+
+
+@each_io
+def test_a_log_in_json(io: str, tmp_path: Path) -> None:
+    options = ("--log-format", "json", "--log-level", "debug", "--maildir", tmp_path, "--io", io)
+    with serving(*USER, "--allow-cleartext-auth", *options) as program:
+        with program.connect(auth=ALICE, allow_cleartext_auth=True) as client:
+            client.submit(MESSAGE, sender=SENDER, recipients=[BOB])
+        with pytest.raises(ehlo.AuthenticationFailed):
+            program.connect(auth=ehlo.Password("alice", "wrong"), allow_cleartext_auth=True)
+        assert program.end() == 0
+    entries = [json.loads(line) for line in program.err.splitlines()]
+    by_event = {entry["event"]: entry for entry in entries if "event" in entry}
+    message = by_event["message accepted"]
+    assert (message["user"], message["sender"], message["code"]) == ("alice", SENDER, 250)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [message["message"]]
+    assert by_event["AUTH accepted"]["session"] == message["session"]
+    assert by_event["AUTH refused"]["session"] != message["session"]
+    assert by_event["AUTH refused"]["reason"]
+    assert {"session opened", "session ended"} <= set(by_event)
+
+
+def test_a_log_says_no_more_than_it_shall() -> None:
+    with serving(OPEN) as program:
+        with program.connect() as client:
+            client.submit(MESSAGE, sender=SENDER, recipients=[BOB])
+        assert program.end() == 0
+    assert program.err == ""
+    with serving(OPEN, "--log-level", "info") as program:
+        with program.connect() as client:
+            client.submit(MESSAGE, sender=SENDER, recipients=[BOB])
+        assert program.end() == 0
+    (line,) = program.err.splitlines()
+    assert line.startswith("INFO ehlo_io: message accepted (session with 127.0.0.1): session=")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import socket
 import ssl
-import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -148,7 +144,7 @@ def serve(**given: Any) -> None:
     """
     relay, watch = RelayArguments.taken_from(given), WatchArguments.taken_from(given)
     arguments = Arguments(**given)
-    with _log_on_stderr():
+    with watch.logged():
         _serve(arguments, relay, watch)
 
 
@@ -317,7 +313,6 @@ def handler_of(
         on_body=storage.on_body,
         on_message=storage.on_message,
         on_reset=storage.on_reset,
-        on_auth_refused=log_refusal,
         in_thread=set(storage.in_thread),
     )
     if users is not None:
@@ -337,22 +332,3 @@ def _owner(users: ehlo.UserStore | Accounts, session: ehlo.Session, principal: s
     """The user of a principal: by its whole name, or by what stands before the realm."""
     short = principal.rpartition("@")[0]
     return next((name for name in (principal, short) if name in users), None)
-
-
-def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) -> None:
-    """What the client is not told."""
-    LOGGER.warning(
-        "AUTH %s refused (session with %s, failure %d): %s", mechanism, session.peer, failures, why
-    )
-
-
-@contextlib.contextmanager
-def _log_on_stderr() -> Iterator[None]:
-    output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(output)
-    try:
-        yield
-    finally:
-        root.removeHandler(output)

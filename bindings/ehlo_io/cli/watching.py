@@ -1,9 +1,11 @@
-"""`--metrics-port` and `--metrics-host`: what whoever runs a server gets to see of it."""
+"""`--metrics-port`, `--log-format` and the like: what whoever runs a server gets to see of it."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -12,8 +14,10 @@ import attrs
 import click
 
 from ehlo import flows
+from ehlo_io._common import LOGGER
 from ehlo_io.cli.common import reason, say
 from ehlo_io.cli.exits import Failure
+from ehlo_io.logs import JsonFormatter, SessionLog, TextFormatter
 from ehlo_io.relay.tally import Tally
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,6 +30,20 @@ _OPTIONS: Final = (
         help="Counters for Prometheus, over HTTP (extra metrics); 0: any free one.",
     ),
     click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Its address."),
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="On stderr.",
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        default="warning",
+        show_default=True,
+        help="What is worth a line; info: each message.",
+    ),
 )
 
 
@@ -41,6 +59,8 @@ class WatchArguments:
 
     metrics_port: int | None
     metrics_host: str
+    log_format: str = "text"
+    log_level: str = "warning"
     _registry: Any = attrs.field(default=None, init=False, repr=False)
 
     @classmethod
@@ -50,7 +70,22 @@ class WatchArguments:
 
     def observers(self) -> list[flows.Observe]:
         """Those of the server. Call it once. Raises Failure."""
-        return [] if self.metrics_port is None else [_metrics().Metrics(self._counted_in())]
+        counters = [] if self.metrics_port is None else [_metrics().Metrics(self._counted_in())]
+        return [SessionLog(), *counters]
+
+    @contextlib.contextmanager
+    def logged(self) -> Iterator[None]:
+        """Inside, the log goes to stderr."""
+        output = logging.StreamHandler(sys.stderr)
+        output.setFormatter(JsonFormatter() if self.log_format == "json" else TextFormatter())
+        root, before = logging.getLogger(), LOGGER.level
+        root.addHandler(output)
+        LOGGER.setLevel(self.log_level.upper())
+        try:
+            yield
+        finally:
+            root.removeHandler(output)
+            LOGGER.setLevel(before)
 
     def tally(self) -> Tally:
         """That of the gateway. Call it once. Raises Failure."""

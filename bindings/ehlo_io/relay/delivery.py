@@ -10,7 +10,7 @@ import attrs
 
 import ehlo
 from ehlo_io._client import SubmitOptions
-from ehlo_io._common import LOGGER, printable
+from ehlo_io._common import LOGGER, fields, printable
 from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
 from ehlo_io.relay.fitting import Sign, Unfit, fit, unfit
@@ -115,4 +115,16 @@ def log_outcomes(name: str, attempted: Attempted) -> None:
     for outcome in attempted.outcomes:
         word = "accepted" if outcome.accepted else "put off" if outcome.temporary else "refused"
         reply = "no reply" if outcome.reply is None else printable(str(outcome.reply))
-        LOGGER.info("message %s to <%s> %s: %s", name, printable(str(outcome.recipient)), word, reply)
+        LOGGER.info(
+            "message %s to <%s> %s: %s",
+            name,
+            printable(str(outcome.recipient)),
+            word,
+            reply,
+            extra=fields(
+                f"delivery {word}",
+                message=name,
+                recipient=str(outcome.recipient),
+                code=None if outcome.reply is None else outcome.reply.code,
+            ),
+        )

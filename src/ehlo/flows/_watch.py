@@ -105,7 +105,7 @@ class Observed(Watch):
         elif verb is _END_OF_DATA:
             self._message(reply)
         elif verb is _AUTH and reply.reply_class is not ReplyClass.INTERMEDIATE:
-            self._observe(self._session, AuthEnded(self._conn.mechanism, reply))
+            self._observe(self._session, AuthEnded(self._conn.mechanism, reply, self._conn.refusal))
 
     def _message(self, reply: Reply) -> None:
         transaction, session = self._conn.transaction, self._session

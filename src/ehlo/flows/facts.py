@@ -81,6 +81,8 @@ class AuthEnded(Value):
     mechanism: str | None
     """None: it named none that this server has, or came out of order."""
     reply: Reply
+    reason: str | None = None
+    """Why the mechanism refused, which the client is not told; None: something else did."""
 
 
 @attrs.frozen(repr=False, eq=False)

@@ -203,5 +203,10 @@ class Session:
     def extended(self) -> bool:
         return self._conn.extended
 
+    @property
+    def lmtp(self) -> bool:
+        """A message may have a reply for each recipient [RFC2033-4.2b]."""
+        return self._conn.config.lmtp
+
     def __repr__(self) -> str:
         return f"<Session with {self.peer}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pytest
 from tests.bindings.programs import BOB, PASSWORD, SENDER, Peer, one_line, run, serving
@@ -26,7 +26,7 @@ TEXT = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
 EIGHT_BIT = HEADER + f"{TEXT}Content-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n".encode()
 
 
-def handed_on(tmp_path: Path, server: NextServer, octets: bytes, **options: object) -> Attempted:
+def handed_on(tmp_path: Path, server: NextServer, octets: bytes, **options: Any) -> Attempted:
     async def scenario() -> Attempted:
         spool = Spool(tmp_path)
         spool.add("one", ENVELOPE, 0.0, octets)

@@ -175,6 +175,9 @@ def test_auth_accepted_and_refused(witness: Witness) -> None:
     served(script, Knowing(), observe=witness)
     ends = [(fact.mechanism, fact.reply.code) for fact in witness.of(AuthEnded)]
     assert ends == [("PLAIN", 535), ("PLAIN", 501), (None, 504), ("PLAIN", 235), (None, 503)]
+    reasons = [fact.reason for fact in witness.of(AuthEnded)]
+    assert reasons[0]
+    assert reasons[1:] == [None] * 4
     assert (Verb.AUTH, 334) in witness.answers
     (session,) = witness.sessions
     assert session.identity is not None
