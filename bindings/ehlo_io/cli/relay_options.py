@@ -196,6 +196,7 @@ class RelayArguments:
             tls=ehlo.TlsMode(self.relay_tls) if self.relay_tls else url.tls,
             context=trust(self.relay_ca),
             mechanisms=self.relay_auth or None,
+            lmtp=url.lmtp,
         )
         if transcript:
             options["trace"] = trace_to_stderr

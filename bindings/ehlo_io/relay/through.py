@@ -1,8 +1,8 @@
 """The hooks of a server that passes each message on as it comes: the final reply is the next server's.
 
 The next server is asked about recipients when the message begins, with all of them known. Our client was told
-then that each is accepted. In LMTP it hears of each what the next server said of that one; in SMTP its one reply
-speaks for all:
+then that each is accepted. In LMTP it hears of each what the next server said of that one; in SMTP its one
+reply speaks for all:
 
 - none accepted: the reply that refused; a temporary one if there was one, for then it is worth another try;
 - all accepted: the next server's final reply;
@@ -195,7 +195,7 @@ class Through:
         session.message_name = held.name
         accepted = any(outcome.accepted for outcome in attempted.outcomes)
         if session.lmtp:
-            # The client knows of those who were refused.
+            # [RFC2033-4.2b] the client knows of those who were refused; others may want to hear of success.
             await self._reported(held, *_accepted_of(envelope, attempted))
             return [answer_to(outcome, attempted) for outcome in attempted.outcomes]
         if accepted and not await self._reported(held, envelope, attempted):
