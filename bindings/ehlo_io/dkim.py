@@ -48,8 +48,8 @@ class Signer:
     selector: str
     algorithm: str
     """rsa-sha256 or ed25519-sha256 (RFC 8463)."""
-    _key: Any = attrs.field(repr=False)
-    _clock: Callable[[], float] = attrs.field(default=time.time, repr=False)
+    _key: Any = attrs.field(repr=False, alias="key")
+    _clock: Callable[[], float] = attrs.field(default=time.time, repr=False, alias="clock")
 
     @classmethod
     def of(cls, key: bytes, *, domain: str, selector: str, clock: Callable[[], float] = time.time) -> Signer:

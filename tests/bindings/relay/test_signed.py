@@ -16,6 +16,7 @@ from tests.bindings.relay.test_options import until_taken
 from tests.bindings.test_dkim import HEADER, KEYS, signed, signer, verified
 
 import ehlo
+from ehlo.extensions import EIGHT_BIT_MIME, SMTPUTF8
 from ehlo_io.relay.delivery import Attempted, deliver
 from ehlo_io.relay.fitting import Headed
 from ehlo_io.relay.gateway import Gateway, RelaySettings
@@ -52,7 +53,7 @@ def test_what_is_handed_on_is_signed(tmp_path: Path, size: int) -> None:
 
 def test_it_is_signed_as_the_next_server_gets_it(tmp_path: Path) -> None:
     server = NextServer()
-    extensions = without(ehlo.extensions.EIGHT_BIT_MIME, ehlo.extensions.SMTPUTF8)
+    extensions = without(EIGHT_BIT_MIME, SMTPUTF8)
     handed_on(tmp_path, server, EIGHT_BIT, extensions=extensions)
     ((_, content),) = server.taken
     assert content.isascii()

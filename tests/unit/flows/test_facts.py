@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.driver import TLS, server_config
 from tests.helpers.served import DATA, ENVELOPE, HELLO, MESSAGE, PLAIN, QUIT, Recorder, served
 
-from ehlo import Limits, Reply, ServerConnection, Session
+from ehlo import Envelope, Limits, Reply, ServerConnection, Session
 from ehlo._commands import Verb
 from ehlo.flows import (
     Answered,
@@ -148,7 +148,7 @@ def test_lmtp_with_one_reply_for_all(witness: Witness) -> None:
 
 def test_the_name_of_a_message_is_that_of_one_message(witness: Witness) -> None:
     class Storing(Recorder):
-        def on_message(self, session: Session, *arguments: object) -> None:
+        def on_message(self, session: Session, envelope: Envelope, content: bytes) -> None:
             if not self.calls.count(("stored",)):
                 session.message_name = "first"
             self.calls.append(("stored",))
