@@ -34,8 +34,8 @@ def local_address_of(name: object) -> str:
     return str(name[0]) if isinstance(name, tuple) else ""
 
 
-LONGEST: Final = 256
-"""Letters of what a peer says that a field of a record has; an address has no more."""
+LONGEST: Final = 1000
+"""Letters of what a peer says that a field of a record has; no address has more."""
 
 
 def fields(event: str, **about: Any) -> dict[str, dict[str, Any]]:

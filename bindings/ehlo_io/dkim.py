@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import attrs
 
-from ehlo_io._common import LOGGER, printable
+from ehlo_io._common import LOGGER, LONGEST, printable
 
 if TYPE_CHECKING:
     import dkim
 
 __all__ = ["Signer"]
 
-_PIECE: Final = 256 * 1024
+_PIECE: Final = 1 << 18
 _LONGEST_HEADER: Final = 1024 * 1024
 """Octets of a header block; Exim and Postfix cut off long before."""
 _LEAST_BITS: Final = 1024
@@ -82,7 +82,7 @@ class Signer:
             return self._field(maker, _body_hash(file, start))
         except (dkim.DKIMException, IndexError) as error:
             # Its parser has no first field for a line that continues one.
-            LOGGER.warning("a message goes without a DKIM signature: %s", printable(str(error))[:200])
+            LOGGER.warning("a message goes without a DKIM signature: %s", printable(str(error))[:LONGEST])
             return b""
 
     def _field(self, maker: dkim.DKIM, body_hash: bytes) -> bytes:
