@@ -106,6 +106,7 @@ class PoolBase(ABC):
         while (kept := self._shelf.take()) is not None:
             if await kept.still_open():
                 return kept, True
+            await self._farewell(kept)
         return await self._connect(), False
 
     async def _tidy(self) -> None:

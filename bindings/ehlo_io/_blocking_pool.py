@@ -99,6 +99,7 @@ class Pool:
                 return self._connect(), False
             if kept.still_open():
                 return kept, True
+            _farewell(kept)
 
     def _tidy(self) -> None:
         while not self._closing.wait(self._pause()):

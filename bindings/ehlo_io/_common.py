@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, Final
 
 from ehlo import flows
 
@@ -33,6 +34,21 @@ def local_address_of(name: object) -> str:
     return str(name[0]) if isinstance(name, tuple) else ""
 
 
+LONGEST: Final = 1000
+"""Letters of what a peer says that a field of a record has; no address has more."""
+
+
+def fields(event: str, **about: Any) -> dict[str, dict[str, Any]]:
+    """The `extra` of a record: what is known, texts made printable and cut."""
+    known = {"event": event} | {name: value for name, value in about.items() if value is not None}
+    shown = {
+        name: printable(value)[:LONGEST] if isinstance(value, str) else value for name, value in known.items()
+    }
+    return {"ehlo": shown}
+
+
 def log_hook_failure(peer: str | None) -> None:
     """Call inside `except`: the client hears 451 and nothing else."""
-    LOGGER.exception("a hook of the handler failed (session with %s)", peer)
+    LOGGER.exception(
+        "a hook of the handler failed (session with %s)", peer, extra=fields("hook failed", peer=peer)
+    )

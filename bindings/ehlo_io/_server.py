@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TypedDict
 
 import attrs
@@ -15,7 +16,7 @@ import attrs
 import ehlo
 import ehlo.extensions
 from ehlo import flows
-from ehlo_io._common import LOGGER
+from ehlo_io._common import LOGGER, fields
 from ehlo_io._tls import Channel, own_certificate
 
 
@@ -63,6 +64,9 @@ class ServeOptions(TypedDict, total=False):
     connections_per_peer: int | None
     """The same of one address, but for UNIX sockets. Behind a proxy that is the source in its header, and
     a connection counts, here and in all, when its header has come."""
+    observers: Sequence[flows.Observe]
+    """Called with the session and each fact of `ehlo.flows.facts`: counters, logs. What one raises is logged
+    and changes nothing. With blocking sockets they are called in the thread of the session."""
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +84,7 @@ class ServerSetup:
     proxies: tuple[ehlo.Network, ...]
     """Who may say for whom it speaks."""
     crowd: flows.Crowd | None
+    observe: flows.Observe | None
     options: ServeOptions = attrs.field(repr=False)
     """As they were given."""
 
@@ -143,6 +148,7 @@ class ServerSetup:
             trace=options.get("trace"),
             proxies=proxies,
             crowd=_crowd(options.get("connections"), options.get("connections_per_peer")),
+            observe=_observe(tuple(options.get("observers", ()))),
             options=options,
         )
 
@@ -154,9 +160,10 @@ class ServerSetup:
             peer=peer,
             implicit_tls=self.implicit_tls,
             proxied_from=self.proxied_from,
-            warn=LOGGER.warning,
+            warn=partial(_warn, peer),
             fixups=self.fixups,
             crowd=self.crowd,
+            observe=self.observe,
         )
 
     def channel(self) -> Channel:
@@ -197,6 +204,33 @@ def _crowd(connections: int | None, per_peer: int | None) -> flows.Crowd | None:
         return None
     # Taken twice where a collection in the midst of it ends a flow that was given up.
     return flows.Crowd(connections=connections, per_peer=per_peer, guard=threading.RLock())
+
+
+def _warn(peer: str | None, text: str) -> None:
+    """`peer` is the transport's: behind a proxy, the text names its client."""
+    LOGGER.warning("%s", text, extra=fields("connection refused", peer=peer))
+
+
+def _observe(observers: tuple[flows.Observe, ...]) -> flows.Observe | None:
+    """All of them as one that does not raise."""
+    if not observers:
+        return None
+    for one in observers:
+        if not callable(one):
+            raise TypeError(f"{type(one).__name__} is no observer: it cannot be called")
+
+    def observe(session: ehlo.Session, fact: flows.Fact) -> None:
+        for one in observers:
+            try:
+                one(session, fact)
+            except Exception:
+                LOGGER.exception(
+                    "an observer failed (session with %s)",
+                    session.peer,
+                    extra=fields("observer failed", peer=session.peer),
+                )
+
+    return observe
 
 
 def _fixups(policy: ehlo.MessagePolicy | None) -> flows.Fixups | None:

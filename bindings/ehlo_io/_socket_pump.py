@@ -16,7 +16,7 @@ import ehlo
 from ehlo import flows
 from ehlo.flows import Ask, Close, Exchange, Poll, ReadBody, Receive, Send, StartTLS
 from ehlo_io._clock import Timed
-from ehlo_io._common import LOGGER, MAX_REPLIES, log_hook_failure
+from ehlo_io._common import LOGGER, MAX_REPLIES, fields, log_hook_failure
 from ehlo_io._message import Source
 from ehlo_io._tls import Channel, MakeChannel
 
@@ -161,7 +161,12 @@ class SocketPump(Timed):
         """Run the flow to its end without the answer. The thread that waits for it is left behind."""
         assert self._flow is not None, "a flow asked"
         error = TimeoutError("user code took too long")
-        LOGGER.error("a hook of the handler failed (session with %s)", self.peer, exc_info=error)
+        LOGGER.error(
+            "a hook of the handler failed (session with %s)",
+            self.peer,
+            exc_info=error,
+            extra=fields("hook failed", peer=self.peer),
+        )
         self._run(self._flow, error)
 
     def _run(self, flow: flows.Flow[T], error: Exception | None) -> T:

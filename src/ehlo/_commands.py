@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Verb(Enum):
-    """Commands, and the three steps of a session that get a reply without being one."""
+    """Commands, and the steps of a session that get a reply without being one."""
 
     CONNECT = "connect"
     """The connection itself: answered by the greeting."""
@@ -40,6 +40,8 @@ class Verb(Enum):
     """The TLS handshake: SUCCESS when it ended well."""
     END_OF_DATA = "end of data"
     """CRLF.CRLF, or the last chunk: answered by the final reply."""
+    NONE = "no command"
+    """A line that is none, or a chunk that nobody takes: refused, and the session stays where it is."""
     EHLO = "EHLO"
     HELO = "HELO"
     LHLO = "LHLO"

@@ -27,30 +27,32 @@ _EMPTY: Final[Turn] = (Reply(334, ""), None)
 class AuthDialogue:
     """The AUTH commands of one connection, one after the other."""
 
-    __slots__ = ("_config", "_mechanism", "_name", "failures")
+    __slots__ = ("_config", "_mechanism", "failures", "name", "reason")
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
         self._mechanism: ServerMechanism | None = None
-        self._name = ""
+        self.name = ""
         self.failures = 0
+        self.reason: str | None = None
 
     def command(self, argument: bytes, context: ServerContext) -> Turn:
         """`argument` is what stands behind AUTH."""
+        self.reason = None
         name, space, initial = argument.partition(b" ")
-        self._name = name.decode("ascii", "replace").upper()
+        self.name = name.decode("ascii", "replace").upper()
         if not name:
             return replies.SYNTAX_ERROR, None
         # [RFC4954-4d] unknown, and known but not to be used on this channel, look the same.
         offered = self._config.offer(context).mechanisms
-        if self._name not in offered:
+        if self.name not in offered:
             return self._config.policy.unknown_mechanism, None
         context = attrs.evolve(context, offered=offered)
-        mechanism = self._mechanism = self._config.mechanisms[self._name](context)
+        mechanism = self._mechanism = self._config.mechanisms[self.name](context)
         if not space:
             turn = self._turn(mechanism.start(None))
-            if self._config.policy.auth_prose and self._name in _PROSE and turn == _EMPTY:
-                return Reply(334, f"{self._name} supported"), None
+            if self._config.policy.auth_prose and self.name in _PROSE and turn == _EMPTY:
+                return Reply(334, f"{self.name} supported"), None
             return turn
         if mechanism.server_first:
             return replies.AUTH_NO_INITIAL, None
@@ -83,12 +85,13 @@ class AuthDialogue:
                 return replies.AUTH_OK, Authenticated(identity)
             case Refuse(reason, malformed):
                 self.failures += 1
+                self.reason = reason
                 reply = replies.AUTH_MALFORMED if malformed else self._config.policy.bad_credentials
                 if self.failures > self._config.limits.auth_failures:
                     reply = replies.AUTH_TOO_MANY
-                return reply, AuthRefused(self._name, reason, self.failures)
+                return reply, AuthRefused(self.name, reason, self.failures)
             case need:
-                return None, AuthNeed(need, self._name)
+                return None, AuthNeed(need, self.name)
 
 
 def _decode(text: bytes) -> bytes | None:

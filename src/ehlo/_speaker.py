@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import attrs
 
 from ehlo import _replies as replies
@@ -18,6 +21,10 @@ from ehlo.wire.reply import Reply
 _GREETING, _READY, _CLOSED = State.GREETING, State.READY, State.CLOSED
 _END_OF_DATA = Verb.END_OF_DATA
 
+Watch: TypeAlias = Callable[[Verb, Reply, bool], None]
+"""Called with what was answered, the reply, and whether it is the last to this: in LMTP there may be several.
+The session is still where it was. It must not raise."""
+
 
 class Speaker:
     """One reply to each command, and the walk through the session table that goes with it."""
@@ -33,12 +40,15 @@ class Speaker:
         "_wait",
         "config",
         "patience",
+        "watch",
     )
 
     def __init__(self, config: ServerConfig, trace: Trace | None) -> None:
         self.config = config
         self.patience = Patience(config.limits, config.session_limits)
         self._trace = trace
+        self.watch: Watch | None = None
+        """Who is told of each reply to the client, but for a 421 that answers nothing."""
         self._buffer = ReceiveBuffer()
         self._out: list[bytes] = []
         # What `next_event` gives next; None for nothing.
@@ -118,8 +128,16 @@ class Speaker:
         if self._trace is not None:
             trace_reply(self._trace, octets)
 
+    def _say_also(self, reply: Reply) -> None:
+        """A reply to the end of data that is not the last [RFC2033-4.2b]."""
+        self._say(reply)
+        if self.watch is not None:
+            self.watch(_END_OF_DATA, reply, False)
+
     def _answer(self, verb: Verb, reply: Reply) -> None:
         self._say(reply)
+        if self.watch is not None:
+            self.watch(verb, reply, True)
         before = self._state
         after = AGREED[before][verb] if reply.code < 300 else advance(before, verb, reply.code)
         if after is before:

@@ -153,18 +153,18 @@ class Taker(Speaker):
         ends; what BURL would have brought is missing in the message."""
         word = line[:4].upper()
         if word == b"BDAT":
-            self._refuse(Verb.NOOP, replies.BAD_CHUNK)
+            self._refuse(Verb.NONE, replies.BAD_CHUNK)
         elif word == b"BURL" and self._state in _TAKES_CHUNKS and self.config.burl and not self._only_helo:
             self._burl = "", False
             self._fail_burl(self.patience.refused(refusal))
         else:
-            self._refuse(Verb.NOOP, refusal)
+            self._refuse(Verb.NONE, refusal)
 
     def _chunk_line(self, argument: bytes) -> ServerEvent | None:
         chunk = parse_chunk(argument)
         if chunk is None:
             # What cannot be read to its end would run as commands: the connection ends.
-            self._refuse(Verb.NOOP, replies.BAD_CHUNK)
+            self._refuse(Verb.NONE, replies.BAD_CHUNK)
             return None
         refusal = self._chunk_refusal(chunk)
         body = self.transaction.body
@@ -225,7 +225,7 @@ class Taker(Speaker):
                 if chunk.last and self._state is _VOID and refusal.code != CLOSING:
                     # [RFC2033-4.3a] also when an earlier chunk failed.
                     self._repeat(refusal)
-                self._send(Verb.NOOP, refusal)
+                self._send(Verb.NONE, refusal)
         elif chunk.last:
             self._end_of_body(body.size, body.refusal)
         elif body.refusal is not None:
@@ -327,7 +327,7 @@ class Taker(Speaker):
         """[RFC2033-4.2b] for each recipient but the last one, whose reply ends the transaction."""
         if self.config.lmtp:
             for _ in range(self.transaction.accepted - 1):
-                self._say(reply)
+                self._say_also(reply)
 
     def _end_of_body(self, size: int, refusal: Reply | None) -> None:
         self._wait = None

@@ -97,6 +97,18 @@ class ServerConnection(Taker):
         return ServerContext(tls=True, channel_bindings=tls.channel_bindings, certified=certified)
 
     @property
+    def mechanism(self) -> str | None:
+        """What the last AUTH was for; None where there was none yet, and for a name that is no mechanism of
+        this server."""
+        name = None if self._auth is None else self._auth.name
+        return name if name in self.config.mechanisms else None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the last AUTH was refused, if its mechanism refused it: for the application only."""
+        return None if self._auth is None else self._auth.reason
+
+    @property
     def on_offer(self) -> Offer:
         """What the reply to EHLO would offer now."""
         xclient = self.may_xclient and self.xclient is None
@@ -219,7 +231,7 @@ class ServerConnection(Taker):
         if any(reply.reply_class is ReplyClass.INTERMEDIATE for reply in each):
             raise LocalProtocolError("an intermediate reply is no outcome")
         for reply in each[:-1]:
-            self._say(replies.with_enhanced(_END_OF_DATA, reply))
+            self._say_also(replies.with_enhanced(_END_OF_DATA, reply))
         self._undecided = None
         self._answer(_END_OF_DATA, replies.with_enhanced(_END_OF_DATA, each[-1]))
         if any(reply.code < 400 for reply in each):
@@ -324,12 +336,14 @@ class ServerConnection(Taker):
         if verb is not Verb.AUTH and len(line) + 2 > self.config.command_limit:
             self._refuse_line(line, replies.LINE_TOO_LONG)
         elif verb is None or (verb is _XCLIENT and not self.may_xclient):
-            self._refuse(Verb.NOOP, unknown_command(self, word))
+            self._refuse(Verb.NONE, unknown_command(self, word))
         elif verb in _PIECES:
             return self._burl_line(argument) if verb is _BURL else self._chunk_line(argument)
         elif self._settled and verb is not Verb.AUTH and verb in ALLOWED[self._state]:
             return self._command(verb, argument)
         elif (refusal := out_of_order(self, verb)) is not None:
+            if verb is Verb.AUTH and self._auth is not None:
+                self._auth.name, self._auth.reason = "", None
             self._refuse(verb, refusal)
         elif verb is Verb.AUTH:
             if self._auth is None:
@@ -389,7 +403,7 @@ class ServerConnection(Taker):
         else:
             # [RFC4954-4p] inside AUTH the exchange is over.
             refusal = replies.AUTH_LINE_TOO_LONG if in_auth else replies.LINE_TOO_LONG
-        self._refuse(_AUTH_VERB if in_auth else Verb.NOOP, refusal)
+        self._refuse(_AUTH_VERB if in_auth else Verb.NONE, refusal)
         return None
 
     def _line_reader(self) -> LineReader:

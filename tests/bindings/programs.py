@@ -142,6 +142,8 @@ class Program:
     place: str
     """Where it said that it listens."""
     port: int = 0
+    metrics: str = ""
+    """The URL of its counters."""
     out: str = ""
     err: str = ""
 
@@ -185,11 +187,14 @@ def serving(
     try:
         assert process.stdout is not None
         assert process.stderr is not None
-        line = process.stdout.readline()
+        line, metrics = process.stdout.readline(), ""
+        if line.startswith(b"metrics on "):
+            metrics, line = line.decode().removeprefix("metrics on ").rstrip(), process.stdout.readline()
         timer.cancel()
         assert line.startswith(LISTENING), line + process.stderr.read()
         place = line.decode().removeprefix("listening on ").rstrip()
-        yield Program(process, place, 0 if place.startswith(("/", "@")) else int(place.rpartition(":")[2]))
+        port = 0 if place.startswith(("/", "@")) else int(place.rpartition(":")[2])
+        yield Program(process, place, port, metrics)
     finally:
         timer.cancel()
         end_group(process)

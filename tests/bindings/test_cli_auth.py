@@ -142,7 +142,7 @@ def test_serve_offers_what_the_stored_forms_permit(scheme: str, tmp_path: Path) 
         assert failed.value.cause is ehlo.AuthCause.CREDENTIALS
         assert program.end() == 0
     assert f"AUTH {scheme} refused" in program.err
-    assert "failure 1" in program.err
+    assert "code=535" in program.err
 
 
 @each_io

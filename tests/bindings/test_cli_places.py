@@ -219,7 +219,7 @@ def test_serve_behind_a_proxy(io: str, place: Path, unix: bool) -> None:
         refused(in_place_of(program))
         assert program.end() == 0
     (line,) = program.err.splitlines()
-    assert f"AUTH PLAIN refused (session with {CLIENT}, failure 1)" in line
+    assert f"AUTH PLAIN refused (session with {CLIENT})" in line
 
 
 @pytest.mark.parametrize("options", [(), ("--proxy-from", "192.0.2.0/24")], ids=["local", "others too"])

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.bindings.peers import PATIENCE, Peer
@@ -28,6 +29,7 @@ from tests.bindings.programs import (
     serving,
 )
 from tests.bindings.test_cli_service import Files, Systemd
+from tests.bindings.test_cli_watching import scraped_until
 
 import ehlo
 from ehlo.wire import base64
@@ -330,3 +332,54 @@ def test_nobody_gets_the_same_salt_from_all(tmp_path: Path, systemd: Systemd) ->
             assert systemd.heard() == ["READY=1"]
         assert program.end() == 0
     assert len(salts) == 1
+
+
+# ---- counters ----
+
+
+@each_io
+def test_metrics_of_all_workers(io: str, tmp_path: Path, systemd: Systemd) -> None:
+    files = Files(tmp_path)
+    options = (*files.options(), *TWO, "--metrics-port", 0, "--io", io)
+    with serving(*options, env=systemd.env) as program:
+        assert systemd.heard() == ["READY=1"]
+
+        def submit_some(times: int) -> None:
+            for _ in range(times):
+                with files.connect(program, "alice") as client:
+                    client.submit(MESSAGE, sender=SENDER, recipients=[BOB])
+
+        def counted(messages: float) -> bool:
+            def condition(found: Any) -> bool:
+                taken = sum(found.get("ehlo_messages_total", {}).values())
+                return bool(taken == messages and found["ehlo_connections_open"][()] == 0)
+
+            return bool(scraped_until(program.metrics, condition))
+
+        submit_some(8)
+        assert counted(8)
+        # The counters stay where they are when all is renewed, and when those who counted are gone.
+        program.process.send_signal(signal.SIGHUP)
+        assert systemd.heard()[0] == "RELOADING=1"
+        assert systemd.heard() == ["READY=1"]
+        open_one = files.connect(program, "alice")
+        scraped_until(program.metrics, lambda found: found["ehlo_connections_open"][()] == 1)
+        before = workers_of(program)
+        assert len(before) == 3
+        for process in before[:2]:
+            os.kill(process, signal.SIGKILL)
+        until(lambda: len(set(workers_of(program)) - set(before)) == 2, "no others have started")
+        with contextlib.suppress(ehlo.Error):
+            open_one.close()
+        assert counted(8)
+        submit_some(3)
+        assert counted(11)
+        assert program.end() == 0
+
+
+def test_counters_where_another_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(AssertionError) as failed, serving(OPEN, *TWO, "--metrics-port", port):
+            pass
+    assert f"ehlo: no metrics on 127.0.0.1 port {port}: Address already in use" in str(failed.value)

@@ -28,7 +28,21 @@ def test_a_binding(name: str) -> None:
 
 
 def test_the_gateway() -> None:
-    assert ehlo_io.relay.__all__ == ["Gateway", "Hop", "RelaySettings", "Retry"]
+    assert ehlo_io.relay.__all__ == ["Gateway", "Hop", "RelaySettings", "Retry", "Tally"]
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("dkim", ["Signer"]),
+        ("logs", ["JsonFormatter", "SessionLog", "TextFormatter"]),
+        ("metrics", ["Metrics", "RelayMetrics", "new_registry", "serve_metrics", "worker_ended"]),
+    ],
+)
+def test_what_stands_beside_a_server(name: str, names: list[str]) -> None:
+    module = importlib.import_module(f"ehlo_io.{name}")
+    assert module.__all__ == names
+    assert all(hasattr(module, known) for known in names)
 
 
 @pytest.mark.parametrize("face", ["connect", "connect_unix", "serve", "serve_unix"])

@@ -28,6 +28,7 @@ for _topic in (
     "pool",
     "dial",
     "listening",
+    "observers",
 ):
     importlib.import_module(f"tests.bindings.scenarios_{_topic}")
 

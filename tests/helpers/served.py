@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.helpers.driver import server_config
 
 from ehlo import Envelope, Identity, ServerConfig, ServerConnection, Session, State
-from ehlo.flows import Fixups, hooks_of, serve
+from ehlo.flows import Fixups, Observe, hooks_of, serve
 from ehlo.testing import ScriptedClient, run
 
 PLAIN = "AGFsaWNlAHdvbmRlcg=="
@@ -25,11 +25,13 @@ def served(
     tls: bool = False,
     identity: Identity | None = None,
     fixups: Fixups | None = None,
+    observe: Observe | None = None,
 ) -> ServerConnection:
     """Serve a scripted client, whose script must come to its end."""
     conn = ServerConnection(config or server_config(), identity=identity)
     client = ScriptedClient(script)
-    run(serve(conn, hooks_of(handler), peer="192.0.2.1", implicit_tls=tls, fixups=fixups), client)
+    flow = serve(conn, hooks_of(handler), peer="192.0.2.1", implicit_tls=tls, fixups=fixups, observe=observe)
+    run(flow, client)
     client.check_done()
     assert conn.state is State.CLOSED
     return conn

@@ -176,7 +176,7 @@ def test_every_command_has_a_verb_of_its_own() -> None:
     verbs = [*(kind.verb for kind in kinds), Bdat(1).verb, Burl("x:y").verb]
     assert len(set(verbs)) == len(verbs)
     assert {Bdat(1, last=True).verb, Burl("x:y", last=True).verb} == {Verb.END_OF_DATA}
-    assert set(Verb) - set(verbs) == {Verb.CONNECT, Verb.HANDSHAKE}
+    assert set(Verb) - set(verbs) == {Verb.CONNECT, Verb.HANDSHAKE, Verb.NONE}
 
 
 def test_every_verb_has_a_writer() -> None:

@@ -240,6 +240,7 @@ _SHOWN = {
     # The names of files, and of a type.
     *(
         "Arguments.tls_key",
+        "RelayArguments.dkim_key",
         "Arguments.require_channel_binding",
         "Arguments.client_key",
         "ClientFirst.binding",

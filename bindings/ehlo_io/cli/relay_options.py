@@ -18,11 +18,14 @@ from ehlo_io._client import ConnectOptions
 from ehlo_io.cli.common import File, reason, trace_to_stderr, trust
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.urls import ServerUrl, server_url
+from ehlo_io.dkim import Signer
+from ehlo_io.relay.fitting import Sign
 from ehlo_io.relay.gateway import Gateway, RelaySettings
 from ehlo_io.relay.hop import Hop
 from ehlo_io.relay.queue import Retry
 from ehlo_io.relay.shares import share, share_out
 from ehlo_io.relay.spool import Spool
+from ehlo_io.relay.tally import Tally
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,6 +92,11 @@ _OPTIONS: Final = (
         show_default=True,
         help="When messages are returned.",
     ),
+    click.option(
+        "--dkim-key", type=File(), metavar="FILE", help="Sign what is handed on by this key (extra dkim)."
+    ),
+    click.option("--dkim-selector", metavar="NAME", help="Its name below _domainkey."),
+    click.option("--dkim-domain", metavar="NAME", help="The domain to sign for."),
 )
 
 
@@ -114,6 +122,9 @@ class RelayArguments:
     relay_retry: float
     relay_warn: float
     relay_give_up: float
+    dkim_key: Path | None
+    dkim_selector: str | None
+    dkim_domain: str | None
 
     @classmethod
     def taken_from(cls, given: dict[str, Any]) -> RelayArguments:
@@ -133,18 +144,30 @@ class RelayArguments:
             return share_out(self.spool, workers)
 
     def gateway(
-        self, hostname: str, *, io: str, maildir: Path | None, transcript: bool, worker: int | None = None
+        self,
+        hostname: str,
+        *,
+        io: str,
+        maildir: Path | None,
+        transcript: bool,
+        tally: Tally,
+        worker: int | None = None,
     ) -> Gateway | None:
         """None without --relay; `worker` is the number of one of several processes. Raises Failure."""
         if self.relay is None:
             if self.spool is not None:
                 raise Failure("--spool needs --relay")
+            if self.dkim_key is not None:
+                raise Failure("--dkim-key needs --relay")
             return None
         if io != "asyncio":
             raise Failure("--relay needs --io asyncio")
         if maildir is not None:
             raise Failure("--relay and --maildir exclude each other")
         through = self.relay_mode == "through"
+        sign = self._signer()
+        if sign is not None and through:
+            raise Failure("--dkim-key needs the message whole: not with --relay-mode through")
         if self.spool is None and not through:
             raise Failure("--relay needs --spool, or --relay-mode through")
         settings = RelaySettings(
@@ -160,6 +183,8 @@ class RelayArguments:
             ),
             sessions=self.relay_sessions,
             rest=min(self.relay_retry, 5.0),
+            tally=tally,
+            sign=sign,
         )
         with self._spool_can_be_had():
             return Gateway(settings)
@@ -174,11 +199,27 @@ class RelayArguments:
         except OSError as error:
             raise Failure(f"no spool in {self.spool}: {reason(error)}") from None
 
+    def _signer(self) -> Sign | None:
+        key, selector, domain = self.dkim_key, self.dkim_selector, self.dkim_domain
+        if key is None and selector is None and domain is None:
+            return None
+        if key is None or selector is None or domain is None:
+            raise Failure("--dkim-key, --dkim-selector and --dkim-domain go together")
+        try:
+            return Signer.of(key.read_bytes(), domain=domain, selector=selector)
+        except ImportError:
+            raise Failure("--dkim-key needs the extra dkim: pip install 'ehlo[dkim]'") from None
+        except OSError as error:
+            raise Failure(f"{key}: {reason(error)}") from None
+        except ValueError as error:
+            raise Failure(f"{key}: {error}") from None
+
     def _hop(self, url: ServerUrl, *, transcript: bool) -> Hop:
         options = ConnectOptions(
             tls=ehlo.TlsMode(self.relay_tls) if self.relay_tls else url.tls,
             context=trust(self.relay_ca),
             mechanisms=self.relay_auth or None,
+            lmtp=url.lmtp,
         )
         if transcript:
             options["trace"] = trace_to_stderr

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -35,6 +33,7 @@ from ehlo_io.cli.relay_options import RelayArguments, relay_options
 from ehlo_io.cli.renewal import Accounts, LaterServers, Renewal
 from ehlo_io.cli.runners import RUNNERS, Alone, Orders, Told, run_asyncio
 from ehlo_io.cli.urls import is_host
+from ehlo_io.cli.watching import WatchArguments, watch_options
 from ehlo_io.cli.workers import Supervisor, Work
 
 PRESETS: Final = MappingProxyType(
@@ -144,6 +143,7 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
     help="Processes that serve; bounds are of each.",
 )
 @relay_options
+@watch_options
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
 @policies.sender_option
 @policies.fixups_option
@@ -157,13 +157,13 @@ def serve(**given: Any) -> None:
     With --maildir a message is on the disk before its sender hears 250; without it a line about each
     message is printed and the message itself is dropped.
     """
-    relay = RelayArguments.taken_from(given)
+    relay, watch = RelayArguments.taken_from(given), WatchArguments.taken_from(given)
     arguments = Arguments(**given)
-    with _log_on_stderr():
-        _serve(arguments, relay)
+    with watch.logged(), watch.shared(several=arguments.workers > 1):
+        _serve(arguments, relay, watch)
 
 
-def _serve(arguments: Arguments, relay: RelayArguments) -> None:
+def _serve(arguments: Arguments, relay: RelayArguments, watch: WatchArguments) -> None:
     place = _place(arguments)
     if arguments.lmtp and place.port == 25:
         # [RFC2033-5c]
@@ -187,6 +187,7 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
         connections=arguments.max_connections,
         connections_per_peer=arguments.max_per_peer,
         message_policy=policies.message_policy(policy, no_fixups=arguments.no_fixups),
+        observers=watch.observers(),
     )
     _add_tls(options, arguments)
     _add_proxies(options, arguments)
@@ -197,10 +198,17 @@ def _serve(arguments: Arguments, relay: RelayArguments) -> None:
     if not policy.require_auth and place.public:
         LOGGER.warning("mail is taken from anybody who can reach %s", place.host)
     service = _Service(
-        arguments=arguments, relay=relay, policy=policy, users=users, options=options, hostname=hostname
+        arguments=arguments,
+        relay=relay,
+        watch=watch,
+        policy=policy,
+        users=users,
+        options=options,
+        hostname=hostname,
     )
     if arguments.workers == 1:
-        service.run(place, Alone())
+        with watch.served():
+            service.run(place, Alone())
     else:
         service.run_workers(place)
 
@@ -211,6 +219,7 @@ class _Service:
 
     arguments: Arguments
     relay: RelayArguments
+    watch: WatchArguments
     policy: ehlo.SubmissionPolicy
     users: Accounts
     options: ServeOptions
@@ -225,6 +234,7 @@ class _Service:
             io=arguments.io,
             maildir=arguments.maildir,
             transcript=arguments.transcript,
+            tally=self.watch.tally(),
             worker=worker,
         )
         if gateway is not None:
@@ -254,12 +264,17 @@ class _Service:
             if spool is not None:
                 # This process is not to hold the folder when the one that started it is gone.
                 spool.close()
-            self.run(shared.place, told, worker)
+            if worker < arguments.workers:
+                self.run(shared.place, told, worker)
+            else:
+                self.watch.tell(told, renews=renewal is not None)
 
         Supervisor(
             Work(
-                count=arguments.workers,
+                # The counters of all have a process of their own: a fork is not for one that has threads.
+                count=arguments.workers + self.watch.counts,
                 serve=serve,
+                ended=self.watch.ended,
                 where=str(shared.place),
                 leave=shared.close,
                 renew=None if renewal is None else partial(renewal, later),
@@ -375,7 +390,6 @@ def handler_of(
         on_body=storage.on_body,
         on_message=storage.on_message,
         on_reset=storage.on_reset,
-        on_auth_refused=log_refusal,
         in_thread=set(storage.in_thread),
     )
     if users is not None:
@@ -395,22 +409,3 @@ def _owner(users: ehlo.UserStore | Accounts, session: ehlo.Session, principal: s
     """The user of a principal: by its whole name, or by what stands before the realm."""
     short = principal.rpartition("@")[0]
     return next((name for name in (principal, short) if name in users), None)
-
-
-def log_refusal(session: ehlo.Session, mechanism: str, why: str, failures: int) -> None:
-    """What the client is not told."""
-    LOGGER.warning(
-        "AUTH %s refused (session with %s, failure %d): %s", mechanism, session.peer, failures, why
-    )
-
-
-@contextlib.contextmanager
-def _log_on_stderr() -> Iterator[None]:
-    output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(output)
-    try:
-        yield
-    finally:
-        root.removeHandler(output)

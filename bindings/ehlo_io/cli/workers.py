@@ -46,6 +46,8 @@ class Work:
     count: int
     serve: Callable[[int, Told], None]
     """Called in each worker, with its number. Raises Failure."""
+    ended: Callable[[int], None]
+    """Called with the number of each process that ended."""
     where: str
     leave: Callable[[], None]
     """Listen no more in this process."""
@@ -229,6 +231,7 @@ class Supervisor:
         self._selector.unregister(worker.link)
         worker.link.close()
         status = os.waitstatus_to_exitcode(os.waitpid(worker.process, 0)[1])
+        self._work.ended(worker.process)
         del self._workers[worker.number]
         self._renewed(worker)
         if self._stopping:

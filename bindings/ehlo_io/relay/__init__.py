@@ -5,6 +5,7 @@
     queue       what is due when, and when to try again
     hop         the next server: where it is, how to log in, the open sessions with it
     fitting     what the next server lacks, and a message made fit for it
+    tally       who counts what is done
     delivery    one attempt: a message and a server in, an outcome for each recipient out
     reports     what an attempt means, and what the sender is told
     courier     the task that takes what is due, attempts it and keeps what came of it
@@ -20,5 +21,6 @@ from __future__ import annotations
 from ehlo_io.relay.gateway import Gateway, RelaySettings
 from ehlo_io.relay.hop import Hop
 from ehlo_io.relay.queue import Retry
+from ehlo_io.relay.tally import Tally
 
-__all__ = ["Gateway", "Hop", "RelaySettings", "Retry"]
+__all__ = ["Gateway", "Hop", "RelaySettings", "Retry", "Tally"]

@@ -15,10 +15,12 @@ import attrs
 import ehlo
 from ehlo_io._common import LOGGER
 from ehlo_io.relay.delivery import Attempted, deliver, log_outcomes
+from ehlo_io.relay.fitting import Sign
 from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.queue import Clock, Queue, Retry
 from ehlo_io.relay.reports import Reporter, judge
 from ehlo_io.relay.spool import Entry, Progress, Spool, SpoolError
+from ehlo_io.relay.tally import Tally
 
 _TROUBLE: Final = 60.0
 """Seconds until what could not even be attempted is looked at again."""
@@ -38,6 +40,8 @@ class Courier:
     clock: Clock
     most: int
     """How many messages are attempted at the same time."""
+    tally: Tally = attrs.field(factory=Tally)
+    sign: Sign | None = None
     _unsaved: dict[str, Progress] = attrs.field(factory=dict[str, Progress], init=False)
     """What the disk would not take: lost with the program, but not before."""
     _stalled: set[str] = attrs.field(factory=set[str], init=False)
@@ -81,6 +85,7 @@ class Courier:
         except FileNotFoundError:
             LOGGER.error("message %s is no longer in the spool", name)
             self._unsaved.pop(name, None)
+            self.queue.done(name)
         except Exception:
             # Whatever it is, the message must not be forgotten.
             LOGGER.exception("message %s could not be attempted", name)
@@ -92,10 +97,12 @@ class Courier:
         except SpoolError as error:
             LOGGER.error("%s; it is set aside", error)
             await asyncio.to_thread(self.spool.set_aside, name)
+            self.queue.done(name)
             return
         if progress.left:
-            attempted = await deliver(self.sessions, entry, entry.part(progress.left))
+            attempted = await deliver(self.sessions, entry, entry.part(progress.left), self.sign)
             log_outcomes(name, attempted)
+            self.tally.attempted(attempted.outcomes)
             self._note(name, attempted)
             progress = await self._settle(entry, progress, attempted)
             # Whatever the disk does from here on: who has got it does not get it again.
@@ -105,6 +112,7 @@ class Courier:
         else:
             await asyncio.to_thread(self.spool.remove, name)
             self._unsaved.pop(name, None)
+            self.queue.done(name)
 
     def _load(self, name: str) -> tuple[Entry, Progress]:
         entry = self.spool.load(name)
@@ -163,3 +171,4 @@ class Courier:
         name = self.clock.name()
         await asyncio.to_thread(self.spool.add, name, envelope, self.clock.now(), octets)
         self.queue.put(name, 0.0)
+        self.tally.reported()

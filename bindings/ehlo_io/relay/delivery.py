@@ -10,10 +10,10 @@ import attrs
 
 import ehlo
 from ehlo_io._client import SubmitOptions
-from ehlo_io._common import LOGGER, printable
+from ehlo_io._common import LOGGER, fields, printable
 from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
-from ehlo_io.relay.fitting import Unfit, fit, unfit
+from ehlo_io.relay.fitting import Sign, Unfit, fit, unfit
 from ehlo_io.relay.hop import HopDown, Sessions
 from ehlo_io.relay.spool import Entry
 
@@ -92,12 +92,14 @@ async def _submit(client: Client, envelope: ehlo.Envelope, prepare: Prepare) -> 
         return Attempted.refused(envelope, _LOST)
 
 
-async def deliver(sessions: Sessions, entry: Entry, envelope: ehlo.Envelope) -> Attempted:
+async def deliver(
+    sessions: Sessions, entry: Entry, envelope: ehlo.Envelope, sign: Sign | None = None
+) -> Attempted:
     """Submit a message of the spool to the recipients of `envelope`. Raises OSError when it is unreadable."""
     files: list[BinaryIO] = []
 
     async def prepare(client: Client) -> tuple[Message, SubmitOptions]:
-        message, options = await asyncio.to_thread(fit, entry, envelope, client)
+        message, options = await asyncio.to_thread(fit, entry, envelope, client, sign)
         files.append(message)
         return message, options
 
@@ -113,4 +115,16 @@ def log_outcomes(name: str, attempted: Attempted) -> None:
     for outcome in attempted.outcomes:
         word = "accepted" if outcome.accepted else "put off" if outcome.temporary else "refused"
         reply = "no reply" if outcome.reply is None else printable(str(outcome.reply))
-        LOGGER.info("message %s to <%s> %s: %s", name, printable(str(outcome.recipient)), word, reply)
+        LOGGER.info(
+            "message %s to <%s> %s: %s",
+            name,
+            printable(str(outcome.recipient)),
+            word,
+            reply,
+            extra=fields(
+                f"delivery {word}",
+                message=name,
+                recipient=str(outcome.recipient),
+                code=None if outcome.reply is None else outcome.reply.code,
+            ),
+        )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import BinaryIO, Final
+import os
+from collections.abc import Callable
+from typing import BinaryIO, Final, TypeAlias, cast
 
 import attrs
 
@@ -27,6 +29,42 @@ _NO_CONVERSION: Final = ehlo.Reply(
 _NO_UTF8: Final = ehlo.Reply(553, "The next server cannot take addresses or headers in UTF-8", "5.6.7")
 # RFC 8689 section 4.2.1 has the code.
 _NO_REQUIRED_TLS: Final = ehlo.Reply(550, "REQUIRETLS support required", "5.7.30")
+
+
+Sign: TypeAlias = Callable[[BinaryIO], bytes]
+"""The header fields that go before the message in a file, which it reads to its end; b"" for none. Called in
+a thread; raises OSError."""
+
+
+class Headed:
+    """A file from where it stands, with octets before it: as much of a file as is needed to read it once."""
+
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        self._head = head
+        self._file = file
+        self._start = file.tell()
+        self._read = 0
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._head[self._read : self._read + size] or self._file.read(size)
+        self._read += len(piece)
+        return piece
+
+    def tell(self) -> int:
+        return self._read
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """To its end, or to an octet of it counted from its beginning."""
+        if whence == os.SEEK_END:
+            end = self._file.seek(offset, whence) - self._start
+            self._read = len(self._head) + end
+        else:
+            self._file.seek(self._start + max(0, offset - len(self._head)))
+            self._read = offset
+        return self._read
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Unfit(Exception):
@@ -80,8 +118,25 @@ def _is_binary(envelope: ehlo.Envelope) -> bool:
     return envelope.parameters.get(ehlo.Body) is ehlo.Body.BINARY_MIME
 
 
-def fit(entry: Entry, envelope: ehlo.Envelope, client: Client) -> tuple[BinaryIO, SubmitOptions]:
+def fit(
+    entry: Entry, envelope: ehlo.Envelope, client: Client, sign: Sign | None = None
+) -> tuple[BinaryIO, SubmitOptions]:
     """The message and its terms. Reads files; raises OSError or Unfit."""
+    file, options = _fitted(entry, envelope, client)
+    if sign is None:
+        return file, options
+    with contextlib.ExitStack() as stack:
+        stack.callback(file.close)
+        here = file.tell()
+        # Nothing that would break the signature is done to it from here on.
+        head = sign(file)
+        file.seek(here)
+        # The caller's to close.
+        stack.pop_all()
+    return cast("BinaryIO", Headed(head, file)), options
+
+
+def _fitted(entry: Entry, envelope: ehlo.Envelope, client: Client) -> tuple[BinaryIO, SubmitOptions]:
     offered = client.capabilities
     limit = offered.offer(SIZE)
     if limit and entry.size > limit:

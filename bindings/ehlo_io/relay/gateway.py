@@ -18,13 +18,14 @@ from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
 from ehlo_io.relay.courier import Courier
 from ehlo_io.relay.delivery import attempt
-from ehlo_io.relay.fitting import terms
+from ehlo_io.relay.fitting import Sign, terms
 from ehlo_io.relay.hop import Hop, Sessions
 from ehlo_io.relay.intake import Intake
 from ehlo_io.relay.queue import Clock, Queue, Retry, SystemClock
 from ehlo_io.relay.reports import Reporter
 from ehlo_io.relay.shares import gather
 from ehlo_io.relay.spool import Spool
+from ehlo_io.relay.tally import Tally
 from ehlo_io.relay.through import Through
 
 
@@ -57,6 +58,10 @@ class RelaySettings:
     rest: float = 5.0
     """Seconds for which a server that cannot be reached is left alone."""
     clock: Clock = attrs.field(factory=SystemClock)
+    tally: Tally = attrs.field(factory=Tally)
+    """Who counts what is done, such as `ehlo_io.metrics.RelayMetrics`."""
+    sign: Sign | None = None
+    """What makes the signature of a message from the spool, such as an `ehlo_io.dkim.Signer`."""
 
 
 class Gateway:
@@ -66,7 +71,10 @@ class Gateway:
         """Raises OSError for a spool that cannot be had, BlockingIOError for one that another process has."""
         if settings.spool is None and not settings.through:
             raise ehlo.LocalProtocolError("without a spool, messages can only be passed through")
+        if settings.sign is not None and settings.through:
+            raise ehlo.LocalProtocolError("what is passed through cannot be signed")
         self._clock = settings.clock
+        self._tally = settings.tally
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: asyncio.Task[None] | None = None
         self._sessions = Sessions(
@@ -75,8 +83,9 @@ class Gateway:
             idle=settings.idle,
             rest=settings.rest,
             now=self._clock.now,
+            tally=settings.tally,
         )
-        self._queue = Queue(self._clock)
+        self._queue = Queue(self._clock, settings.tally.queue)
         self._spool = None if settings.spool is None else _spool(settings.spool)
         reporter = Reporter(settings.hostname, self._clock)
         self._courier = None
@@ -90,11 +99,15 @@ class Gateway:
                 retry=settings.retry,
                 clock=self._clock,
                 most=settings.sessions,
+                tally=settings.tally,
+                sign=settings.sign,
             )
         self.storage: Intake | Through
         if settings.through or self._spool is None:
             post = self._post_now if self._courier is None else self._courier.post
-            self.storage = Through(self._sessions, reporter, post, self._clock, settings.hop.host)
+            self.storage = Through(
+                self._sessions, reporter, post, self._clock, settings.hop.host, settings.tally
+            )
         else:
             self.storage = Intake(self._spool, self._clock, self._announce)
 
@@ -135,3 +148,4 @@ class Gateway:
         attempted = await attempt(self._sessions, envelope, prepare)
         if not attempted.outcomes[0].accepted:
             raise OSError(f"the next server did not take it: {printable(str(attempted.reply))}")
+        self._tally.reported()

@@ -12,6 +12,7 @@ import ehlo_io.asyncio
 from ehlo_io._client import ConnectOptions
 from ehlo_io._common import LOGGER, printable
 from ehlo_io.asyncio import Client, Pool
+from ehlo_io.relay.tally import Tally
 
 
 class HopDown(Exception):
@@ -80,6 +81,7 @@ class Sessions(Pool):
         idle: float = 10.0,
         rest: float = 5.0,
         now: Callable[[], float],
+        tally: Tally | None = None,
     ) -> None:
         """`most` sessions are open at once. `idle`: for how many seconds a session is kept for the next
         message. `rest`: for how many seconds a server that could not be reached is left alone."""
@@ -87,6 +89,8 @@ class Sessions(Pool):
         self._reach = connect
         self._rest = rest
         self._clock = now
+        self._tally = tally or Tally()
+        self._open = 0
         self._down: tuple[float, HopDown] | None = None
 
     async def _connected(self) -> Client:
@@ -98,4 +102,13 @@ class Sessions(Pool):
             self._down = (self._clock() + self._rest, down)
             raise
         self._down = None
+        self._count(1)
         return client
+
+    async def _farewell(self, client: Client) -> None:
+        self._count(-1)
+        await super()._farewell(client)
+
+    def _count(self, more: int) -> None:
+        self._open += more
+        self._tally.sessions(self._open)

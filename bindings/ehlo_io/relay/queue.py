@@ -8,7 +8,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 import attrs
@@ -85,16 +85,27 @@ class Retry:
 class Queue:
     """Names in the order in which they are due; used by one task of one event loop."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, changed: Callable[[int], None] = lambda _: None) -> None:
+        """`changed` is told how many names are not done with, whenever that changes."""
         self._clock: Final = clock
+        self._changed = changed
+        self._undone: set[str] = set()
         self._heap: list[tuple[float, str]] = []
         self._earlier = asyncio.Event()
 
     def put(self, name: str, due: float) -> None:
         """The caller sees to it that no name is there twice."""
         heapq.heappush(self._heap, (due, name))
+        if name not in self._undone:
+            self._undone.add(name)
+            self._changed(len(self._undone))
         if self._heap[0][1] == name:
             self._earlier.set()
+
+    def done(self, name: str) -> None:
+        """It was handed out, and does not come back."""
+        self._undone.discard(name)
+        self._changed(len(self._undone))
 
     def hasten(self, names: Collection[str]) -> None:
         """These are due now."""

@@ -1,7 +1,8 @@
 """The hooks of a server that passes each message on as it comes: the final reply is the next server's.
 
 The next server is asked about recipients when the message begins, with all of them known. Our client was told
-then that each is accepted, so its one reply speaks for all:
+then that each is accepted. In LMTP it hears of each what the next server said of that one; in SMTP its one
+reply speaks for all:
 
 - none accepted: the reply that refused; a temporary one if there was one, for then it is worth another try;
 - all accepted: the next server's final reply;
@@ -31,6 +32,7 @@ from ehlo_io.relay.fitting import terms
 from ehlo_io.relay.hop import Sessions
 from ehlo_io.relay.queue import Clock
 from ehlo_io.relay.reports import ORIGINAL, Reporter, fates_of
+from ehlo_io.relay.tally import Tally
 
 _AHEAD: Final = 256 * 1024
 """Octets that a client may be ahead of the next server."""
@@ -153,12 +155,21 @@ class Through:
 
     in_thread = frozenset[str]()
 
-    def __init__(self, sessions: Sessions, reporter: Reporter, post: Post, clock: Clock, hop: str) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        reporter: Reporter,
+        post: Post,
+        clock: Clock,
+        hop: str,
+        tally: Tally | None = None,
+    ) -> None:
         self._sessions = sessions
         self._reporter = reporter
         self._post = post
         self._clock = clock
         self._hop = hop
+        self._tally = tally or Tally()
 
     def on_data(self, session: ehlo.Session, envelope: ehlo.Envelope) -> None:
         self.on_reset(session)
@@ -172,7 +183,7 @@ class Through:
 
     async def on_message(
         self, session: ehlo.Session, envelope: ehlo.Envelope, content: bytes
-    ) -> ehlo.Reply | None:
+    ) -> ehlo.Reply | list[ehlo.Reply]:
         held = session.state
         if not isinstance(held, Passage):
             raise RuntimeError("a message without a passage")
@@ -180,7 +191,13 @@ class Through:
         attempted = await held.task
         session.state = None
         log_outcomes(held.name, attempted)
+        self._tally.attempted(attempted.outcomes)
+        session.message_name = held.name
         accepted = any(outcome.accepted for outcome in attempted.outcomes)
+        if session.lmtp:
+            # [RFC2033-4.2b] the client knows of those who were refused; others may want to hear of success.
+            await self._reported(held, *_accepted_of(envelope, attempted))
+            return [answer_to(outcome, attempted) for outcome in attempted.outcomes]
         if accepted and not await self._reported(held, envelope, attempted):
             return _NO_REPORT
         return answer(attempted)
@@ -221,16 +238,31 @@ def _forget(task: asyncio.Task[Attempted]) -> None:
         LOGGER.error("a message was not passed on", exc_info=error)
 
 
+def _accepted_of(envelope: ehlo.Envelope, attempted: Attempted) -> tuple[ehlo.Envelope, Attempted]:
+    """The part of those who were accepted."""
+    pairs = zip(envelope.recipients, attempted.outcomes, strict=True)
+    chosen = [pair for pair in pairs if pair[1].accepted]
+    recipients, outcomes = (tuple(found) for found in zip(*chosen, strict=True)) if chosen else ((), ())
+    return attrs.evolve(envelope, recipients=recipients), attrs.evolve(attempted, outcomes=outcomes)
+
+
 def answer(attempted: Attempted) -> ehlo.Reply:
     """The one reply for all recipients."""
     outcomes = attempted.outcomes
     if any(outcome.accepted for outcome in outcomes):
         return _said(250, attempted.reply)
     waiting = next((outcome for outcome in outcomes if outcome.temporary), None)
-    reply = (waiting or outcomes[0]).reply
+    return answer_to(waiting or outcomes[0], attempted)
+
+
+def answer_to(outcome: ehlo.Outcome, attempted: Attempted) -> ehlo.Reply:
+    """The reply for one recipient."""
+    if outcome.accepted:
+        return _said(250, outcome.reply or attempted.reply)
+    reply = outcome.reply
     if reply is None:
         return _NO_ANSWER
-    if waiting is not None and reply.is_permanent:
+    if outcome.temporary and reply.is_permanent:
         # [RFC5321-4.5.3.1.10b]
         return _MANY
     # 421 would end our own session with the client, too.

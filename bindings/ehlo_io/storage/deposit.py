@@ -116,6 +116,7 @@ class Depository(ABC):
             held.keep()
         except OSError as error:
             return _no_room(error)
+        session.message_name = held.goal.name
         return None
 
     def on_reset(self, session: ehlo.Session) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ehlo.flows._many import Delivery, submit_many
     from ehlo.flows._open import open_session
     from ehlo.flows._proxied import UNIX_PEER, TrustedProxies
-    from ehlo.flows._serve import serve
+    from ehlo.flows._service import serve
     from ehlo.flows._still_open import still_open
     from ehlo.flows._submit import Submission, submit
     from ehlo.flows.actions import (
@@ -43,6 +43,20 @@ if TYPE_CHECKING:
         takes_eight_bit,
         tls_mode,
     )
+    from ehlo.flows.facts import (
+        Answered,
+        AuthEnded,
+        Ending,
+        Fact,
+        MessageEnded,
+        Observe,
+        ProtocolFault,
+        SessionEnded,
+        SessionOpened,
+        SessionRefused,
+        TlsFailed,
+        TlsStarted,
+    )
     from ehlo.flows.handler import HOOKS, Hooks, Session, hooks_of, mechanisms_of
     from ehlo.flows.options import HostFacts, Notice, Opened, SessionOptions, TlsMode
     from ehlo.flows.results import Outcome, SubmissionResult
@@ -54,31 +68,43 @@ __all__ = [
     "SUBMISSION_PORT",
     "UNIX_PEER",
     "Action",
+    "Answered",
     "AnyNotify",
     "AnyRecipient",
     "Ask",
+    "AuthEnded",
     "Close",
     "Crowd",
     "Delivery",
+    "Ending",
     "Exchange",
+    "Fact",
     "Fixups",
     "Flow",
     "Hooks",
     "HostFacts",
+    "MessageEnded",
     "Notice",
+    "Observe",
     "Opened",
     "Outcome",
     "Poll",
+    "ProtocolFault",
     "ReadBody",
     "Receive",
     "Send",
     "Session",
+    "SessionEnded",
+    "SessionOpened",
     "SessionOptions",
+    "SessionRefused",
     "Shutdown",
     "StartTLS",
     "Submission",
     "SubmissionResult",
+    "TlsFailed",
     "TlsMode",
+    "TlsStarted",
     "TrustedProxies",
     "client_name",
     "close",
@@ -113,6 +139,10 @@ lazily(
         "ehlo.flows._crowd": """
             Crowd
         """,
+        "ehlo.flows.facts": """
+            Answered AuthEnded Ending Fact MessageEnded Observe ProtocolFault SessionEnded SessionOpened
+            SessionRefused TlsFailed TlsStarted
+        """,
         "ehlo.flows._fixups": """
             Fixups
         """,
@@ -131,7 +161,7 @@ lazily(
         "ehlo.flows.results": """
             Outcome SubmissionResult
         """,
-        "ehlo.flows._serve": """
+        "ehlo.flows._service": """
             serve
         """,
         "ehlo.flows._still_open": """

@@ -14,6 +14,7 @@ from ehlo import _replies as replies
 from ehlo._errors import LocalProtocolError
 from ehlo._events import Deadline, Wait
 from ehlo.flows._proxied import UNIX_PEER
+from ehlo.flows._watch import NOBODY, Watch
 from ehlo.flows.actions import Close, Flow, Send
 from ehlo.server import ServerConnection
 from ehlo.wire.reply import Reply
@@ -74,6 +75,7 @@ def counted(
     peer: str | None,
     flow: Flow[None],
     warn: Callable[[str], None],
+    watch: Watch = NOBODY,
     *,
     implicit_tls: bool,
 ) -> Flow[None]:
@@ -87,6 +89,7 @@ def counted(
             crowd.leave(peer)
         return
     warn(f"a connection was closed: {refusal.text} (session with {peer})")
+    watch.refused(refusal)
     # In clear it would be noise to a client that begins with TLS, and a handshake is what costs most.
     conn.close(None if implicit_tls else refusal)
     data = conn.data_to_send()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
@@ -39,10 +38,10 @@ from ehlo._events import (
 from ehlo._state import State
 from ehlo.extensions import Parameters
 from ehlo.flows._content import Content
-from ehlo.flows._crowd import Crowd, counted
 from ehlo.flows._decisions import DECISIONS, asked, complain, reraise, undecided_events
-from ehlo.flows._proxied import TrustedProxies, introduced
+from ehlo.flows._watch import NOBODY, Observed, Watch
 from ehlo.flows.actions import Ask, Close, Exchange, Flow, Receive, Send, Shutdown, StartTLS
+from ehlo.flows.facts import Ending, Observe
 from ehlo.flows.handler import Hooks, Session
 from ehlo.policy import owns
 from ehlo.sasl import Work, proved
@@ -59,34 +58,8 @@ if TYPE_CHECKING:
 _LINGER: Final = 2.0
 
 
-def serve(
-    conn: ServerConnection,
-    hooks: Hooks,
-    *,
-    peer: str | None = None,
-    implicit_tls: bool = False,
-    proxied_from: TrustedProxies | None = None,
-    warn: Callable[[str], None] = lambda _: None,
-    fixups: Fixups | None = None,
-    crowd: Crowd | None = None,
-) -> Flow[None]:
-    """Serve one connection to its end. Never raises for what the peer or the handler does.
-
-    `peer` is the transport's address as text. With `proxied_from` the connection must come from one of
-    these and begin with a PROXY header, whose source is the peer from then on; `warn` is told when it
-    does not. With `fixups` the hooks get messages as that policy mends them, and what it refuses they do
-    not get. With `crowd` there are only so many connections at once: behind a proxy those count that it
-    has spoken for.
-    """
-    server = _Server(conn, hooks, peer, fixups)
-    if proxied_from is not None:
-        return server.run_behind(proxied_from, warn, crowd, implicit_tls=implicit_tls)
-    flow = server.run(implicit_tls=implicit_tls)
-    return flow if crowd is None else counted(crowd, conn, peer, flow, warn, implicit_tls=implicit_tls)
-
-
-class _Server:
-    """The flow's own state: the collected message."""
+class Server:
+    """The flow of one connection, and its own state: the collected message."""
 
     __slots__ = (
         "_conn",
@@ -101,6 +74,7 @@ class _Server:
         "_refusal",
         "_rights",
         "_session",
+        "_watch",
     )
 
     def __init__(self, conn: ServerConnection, hooks: Hooks, peer: str | None, fixups: Fixups | None) -> None:
@@ -118,32 +92,24 @@ class _Server:
         self._session: Session | None = None
         self._last = b""
         self._quit = False
+        self._watch: Watch = NOBODY
 
-    def run_behind(
-        self,
-        trusted: TrustedProxies,
-        warn: Callable[[str], None],
-        crowd: Crowd | None,
-        *,
-        implicit_tls: bool,
-    ) -> Flow[None]:
-        """`run`, once the proxy has said whom it speaks for."""
-        conn = self._conn
-        self._peer, self._proxy, received = yield from introduced(
-            conn, self._peer, trusted, warn, implicit_tls=implicit_tls
-        )
-        flow = self._run_on(received, implicit_tls=implicit_tls)
-        if crowd is not None and conn.state is not State.CLOSED:
-            flow = counted(crowd, conn, self._peer, flow, warn, implicit_tls=implicit_tls)
-        yield from flow
+    def introduce(self, peer: str | None, proxy: ProxyHeader | None) -> None:
+        """The peer from now on, and the proxy's word on it."""
+        self._peer, self._proxy = peer, proxy
 
-    def _run_on(self, received: bytes, *, implicit_tls: bool) -> Flow[None]:
-        """`run`, with what came behind the header."""
-        conn = self._conn
-        if implicit_tls and conn.state is not State.CLOSED:
+    def watched(self, observe: Observe | None) -> Watch:
+        """The watch that an observer has from now on."""
+        if observe is not None:
+            self._watch = Observed(observe, self._conn, self._about())
+        return self._watch
+
+    def run_on(self, received: bytes, *, implicit_tls: bool) -> Flow[None]:
+        """`run`, with what came behind the header of a proxy."""
+        if implicit_tls and self._conn.state is not State.CLOSED:
             yield from self._handshake(received)
         elif received:
-            conn.receive_data(received)
+            self._conn.receive_data(received)
         yield from self.run(implicit_tls=False)
 
     def run(self, *, implicit_tls: bool) -> Flow[None]:
@@ -166,12 +132,12 @@ class _Server:
                 try:
                     conn.receive_data((yield Exchange(data, deadline) if data else Receive(deadline)))
                 except TimeoutError:
-                    conn.close(replies.TIMED_OUT)
+                    self._close(replies.TIMED_OUT, Ending.TIMED_OUT)
                 except OSError:
-                    conn.close(None)
+                    self._close(None, Ending.LOST)
                 except Shutdown:
                     # [RFC5321-3.8b] in any state, also in the middle of data.
-                    conn.close(replies.SHUTTING_DOWN)
+                    self._close(replies.SHUTTING_DOWN, Ending.SHUT_DOWN)
             elif keep is not None and isinstance(event, BodyChunk):
                 keep(event.data)
             elif isinstance(event, MessageReceived):
@@ -182,7 +148,12 @@ class _Server:
                 yield from self._handle(event)
         yield from self._finish()
 
+    def _close(self, reply: Reply | None, ending: Ending) -> None:
+        self._watch.ends(ending)
+        self._conn.close(reply)
+
     def _hint(self, error: RemoteProtocolError) -> None:
+        self._watch.broken(error)
         if error.reply_hint is not None:
             self._last = error.reply_hint.render()
 
@@ -194,10 +165,12 @@ class _Server:
                 yield Send(data, Deadline(Wait.REPLY, conn.config.limits.block_timeout))
             deadline = Deadline(Wait.HANDSHAKE, conn.config.limits.tls_timeout)
             info = yield StartTLS(None, deadline, received)
-        except (OSError, Shutdown):
+        except (OSError, Shutdown) as error:
+            self._watch.unsecured(error)
             conn.close(None)
         else:
             conn.start_tls_done(info)
+            self._watch.secured(info)
 
     def _finish(self) -> Flow[None]:
         data = self._conn.data_to_send() + self._last
@@ -238,6 +211,7 @@ class _Server:
                 yield from self._tell("on_reset")
             case QuitReceived():
                 self._quit = True
+                self._watch.ends(Ending.QUIT)
                 yield from self._tell("on_quit")
             case HelpReceived() | ExpnReceived():
                 self._conn.accept()
@@ -315,10 +289,10 @@ class _Server:
             except TimeoutError:
                 pass
             except OSError:
-                conn.close(None)
+                self._close(None, Ending.LOST)
                 return
             except Shutdown:
-                conn.close(replies.SHUTTING_DOWN)
+                self._close(replies.SHUTTING_DOWN, Ending.SHUT_DOWN)
                 return
             else:
                 if early:

@@ -157,7 +157,7 @@ def mechanisms_of(
 class Session:
     """What a handler may know of the connection it serves; `state` is its own to use."""
 
-    __slots__ = ("_conn", "_peer", "fixups", "proxy", "state")
+    __slots__ = ("_conn", "_peer", "fixups", "message_name", "proxy", "state")
 
     def __init__(self, conn: ServerConnection, peer: str | None, proxy: ProxyHeader | None = None) -> None:
         self._conn = conn
@@ -168,6 +168,8 @@ class Session:
         self.fixups: tuple[Fixup, ...] = ()
         """What was changed in the header block of the message that `on_message` is asked about
         [RFC6409-8a]."""
+        self.message_name: str | None = None
+        """Under which name `on_message` keeps the message, if it says so here: for observers and logs."""
 
     @property
     def peer(self) -> str | None:
@@ -199,6 +201,11 @@ class Session:
     @property
     def extended(self) -> bool:
         return self._conn.extended
+
+    @property
+    def lmtp(self) -> bool:
+        """A message may have a reply for each recipient [RFC2033-4.2b]."""
+        return self._conn.config.lmtp
 
     def __repr__(self) -> str:
         return f"<Session with {self.peer}>"

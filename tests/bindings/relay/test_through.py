@@ -42,15 +42,15 @@ from ehlo_io.relay.through import Abandoned, Pipe, answer
 
 @contextlib.asynccontextmanager
 async def passing(
-    target: tuple[str, int], spool: Path | None = None, **settings: Any
+    target: tuple[str, int], spool: Path | None = None, *, lmtp: bool = False, **settings: Any
 ) -> AsyncIterator[ehlo_io.asyncio.Client]:
     """A client of a gateway that passes messages on."""
     chosen: dict[str, Any] = {"hop": hop(target), "hostname": HOSTNAME, "rest": 0.0}
     gateway = Gateway(RelaySettings(spool=spool, through=True, **(chosen | settings)))
     async with (
         gateway,
-        serving(gateway.storage, hostname=HOSTNAME) as (host, port),
-        ehlo_io.asyncio.connect(host, port, tls="none", client_name="client.example") as client,
+        serving(gateway.storage, hostname=HOSTNAME, lmtp=lmtp) as (host, port),
+        ehlo_io.asyncio.connect(host, port, tls="none", client_name="client.example", lmtp=lmtp) as client,
     ):
         yield client
 
