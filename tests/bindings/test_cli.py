@@ -157,6 +157,20 @@ def test_submit_over_each_kind_of_io(server: Peer, io: str) -> None:
     assert identity.mechanism == "SCRAM-SHA-256"
 
 
+@pytest.mark.clause("RFC6152-3c", "RFC5321-2.4f")
+@each_io
+def test_submit_converts_when_told_to(server: Peer, tmp_path: Path, io: str) -> None:
+    file = tmp_path / "latin1"
+    file.write_bytes(b"Subject: test\r\n\r\nna\xefve\r\n")
+    refused = server.submit(file=file, io=io)
+    assert refused.exit_code == Exit.BAD_DATA
+    assert "not MIME" in one_line(refused)
+    assert server.submit("--convert", file=file, io=io).exit_code == 0
+    ((_, content),) = server.handler.taken
+    assert content.endswith(b"\r\n\r\nna=EFve\r\n")
+    assert b"Content-Transfer-Encoding: quoted-printable\r\n" in content
+
+
 def test_submit_from_the_standard_input(server: Peer) -> None:
     for file in ("-", None):
         named = {"server": server.url, "from": SENDER, "to": BOB, "ca": server.ca, "io": "blocking"}

@@ -74,6 +74,13 @@ class Source:
         self.put_back(start)
         return start
 
+    def whole(self) -> Flow[bytes]:
+        """All that is left of it. Raises Unreadable."""
+        found: list[bytes] = []
+        while piece := (yield from self.piece()):
+            found.append(piece)
+        return b"".join(found)
+
     def put_back(self, octets: bytes) -> None:
         """They were not taken after all."""
         if self.content is None:

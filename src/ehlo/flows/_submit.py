@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
 from ehlo._commands import Mail, Rcpt, Rset
 from ehlo._errors import LocalProtocolError, SubmissionFailed
 from ehlo._state import State
@@ -17,9 +19,10 @@ from ehlo.flows._chunks import chunked
 from ehlo.flows._data import ENVELOPE, lock_step, pipelined, send_body, whatever_comes
 from ehlo.flows._drive import guarded
 from ehlo.flows._source import Source, Unreadable
-from ehlo.flows._terms import Submission, adapted, commands, is_told_by_start, told_by_start
+from ehlo.flows._terms import Submission, adapted, commands, is_needed_whole, is_told_by_start, told_by_start
 from ehlo.flows.actions import Close, Flow
 from ehlo.flows.results import SubmissionResult
+from ehlo.wire.text import may_be_eight_bit
 
 __all__ = ["Submission", "submit"]
 
@@ -48,10 +51,12 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
         raise LocalProtocolError("there are no recipients")
     if not conn.is_ready:
         raise LocalProtocolError("the session is not ready for a message")
-    if submission.convert:
-        submission = adapted(conn, submission)
     source = Source(submission.content)
     try:
+        if submission.convert:
+            submission = yield from _converted(conn, submission, source)
+            if submission.content is not None:
+                source = Source(submission.content)
         if is_told_by_start(conn, submission):
             submission = told_by_start(submission, (yield from source.start()))
         mail, rcpts, dropped = commands(conn, submission)
@@ -61,6 +66,18 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
     else:
         return checked(answers.result(submission.envelope.recipients, dropped, lmtp=conn.lmtp))
     raise error
+
+
+def _converted(conn: ClientConnection, submission: Submission, source: Source) -> Flow[Submission]:
+    """The message in a form that the server takes: one that comes in pieces is read to its end first where
+    it may have to be encoded. Raises LocalProtocolError and Unreadable."""
+    whole = is_needed_whole(conn, submission)
+    if not whole and is_told_by_start(conn, submission):
+        whole = not may_be_eight_bit((yield from source.start()))
+    if whole:
+        content = yield from source.whole()
+        submission = attrs.evolve(submission, content=content, size=None, eight_bit=None)
+    return adapted(conn, submission)
 
 
 def checked(result: SubmissionResult) -> SubmissionResult:

@@ -36,6 +36,7 @@ from ehlo.flows import (
     Exchange,
     Flow,
     Poll,
+    ReadBody,
     Receive,
     Send,
     close,
@@ -507,6 +508,17 @@ def test_what_is_no_text_is_encoded_by_choice(offers: tuple[str, ...]) -> None:
     assert b"BINARYMIME" not in octets
     octets = sent(next(submit(ready(*BOTH), message(content, binary=True, convert=True))))
     assert octets.isascii()
+    assert b"base64" in octets
+
+
+def test_what_is_no_text_and_comes_in_pieces_is_encoded_by_choice() -> None:
+    content = EIGHT_BIT.replace(b"text/plain; charset=utf-8", b"image/x-odd")[:-4] + b"\0\n\xff"
+    flow = submit(ready("8BITMIME", *BOTH), message(binary=True, convert=True))
+    assert isinstance(next(flow), ReadBody)
+    assert isinstance(flow.send(content[:20]), ReadBody)
+    assert isinstance(flow.send(content[20:]), ReadBody)
+    octets = sent(flow.send(b""))
+    assert octets == sent(next(submit(ready("8BITMIME", *BOTH), message(content, binary=True, convert=True))))
     assert b"base64" in octets
 
 

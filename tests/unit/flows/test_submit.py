@@ -728,15 +728,42 @@ def test_what_is_not_mime_shows_octets_over_127_too_late() -> None:
 
 
 @pytest.mark.clause("RFC5321-2.4f")
-def test_what_is_not_mime_can_be_converted() -> None:
-    """RFC 1428: it becomes MIME, of a charset that nobody knows."""
+@pytest.mark.parametrize("offers", [("8BITMIME",), ()], ids=["8BITMIME", "7 bit"])
+@pytest.mark.parametrize("size", [None, 1, 5, 20, 1000], ids=str)
+def test_what_is_not_mime_can_be_converted(offers: tuple[str, ...], size: int | None) -> None:
+    """RFC 1428: it becomes MIME, of a charset that nobody knows, also where it comes in pieces."""
     content = "Subject: x\r\n\r\né\r\n".encode()
     script = (
         MAIL + OK + rcpt("b") + "C: DATA\nS: 354 go\nC: Subject: x\nC: Content-Transfer-Encoding: base64\n"
         "C: MIME-Version: 1.0\nC: Content-Type: text/plain; charset=unknown-8bit\nC: \nC: w6kNCg==\nC: .\n"
         + OK
     )
-    submitted(script, Submission(envelope=to("b"), content=content, convert=True), offers=("8BITMIME",))
+    whole = content if size is None else None
+    pieces = [content[at : at + (size or 1)] for at in range(0, len(content), size or 1)]
+    one = Submission(envelope=to("b"), content=whole, convert=True)
+    submitted(script, one, offers=offers, body=pieces)
+
+
+@pytest.mark.clause("RFC6152-3c")
+def test_what_need_not_be_converted_is_read_in_pieces() -> None:
+    """What is MIME goes as it is where 8BITMIME is offered: a piece is sent before the next one is read."""
+    action = next(submit(ready("8BITMIME"), Submission(envelope=to("b"), eight_bit=False, convert=True)))
+    assert isinstance(action, Exchange)
+    flow = submit(ready("8BITMIME"), Submission(envelope=to("b"), convert=True))
+    assert isinstance(next(flow), ReadBody)
+    action = flow.send("MIME-Version: 1.0\r\n\r\né".encode())
+    assert isinstance(action, Exchange)
+    assert action.data == b"MAIL FROM:<a@x.org> BODY=8BITMIME\r\n"
+
+
+def test_what_cannot_be_read_to_be_converted_leaves_the_session_as_it_was() -> None:
+    conn = ready()
+    flow = submit(conn, Submission(envelope=to("b"), convert=True))
+    assert isinstance(next(flow), ReadBody)
+    assert isinstance(flow.send(b"Subject: x\r\n"), ReadBody)
+    with pytest.raises(OSError, match="unreadable"):
+        flow.throw(OSError("unreadable"))
+    assert conn.state is State.READY
 
 
 def test_the_word_of_the_caller_stands() -> None:
