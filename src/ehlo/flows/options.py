@@ -103,5 +103,8 @@ class SessionOptions(Value):
 def _check_mechanisms(names: tuple[str, ...]) -> None:
     from ehlo.sasl import CLIENT_MECHANISMS  # noqa: PLC0415 (who names none needs none of them)
 
-    if not {name.upper() for name in names} <= set(CLIENT_MECHANISMS):
-        raise LocalProtocolError(f"mechanisms: there are {', '.join(CLIENT_MECHANISMS)}")
+    unknown = [name for name in names if name.upper() not in CLIENT_MECHANISMS]
+    if unknown:
+        raise LocalProtocolError(
+            f"there is no mechanism {unknown[0]}; there are {', '.join(CLIENT_MECHANISMS)}"
+        )

@@ -77,4 +77,4 @@ def _sender(text: str) -> _Sender:
             return None, text[1:].casefold()
         return _folded(Mailbox.parse(text, utf8=True))
     except AddressError as error:
-        raise LocalProtocolError(f"no sender, nor a domain with @ before it: {error}") from None
+        raise LocalProtocolError(f"a sender is an address, or @ and a domain: {error}") from None

@@ -119,9 +119,11 @@ def parse_users(text: str) -> dict[str, list[StoredSecret]]:
             continue
         name, colon, secret = line.partition(":")
         try:
+            if not colon:
+                raise LocalProtocolError("not NAME:SECRET")
             stored = StoredSecret.parse(secret)
-            if not colon or any(stored.kind is other.kind for other in users.get(name, ())):
-                raise LocalProtocolError("not NAME:SECRET, or the same form of the same user again")
+            if any(stored.kind is other.kind for other in users.get(name, ())):
+                raise LocalProtocolError("the same form of the same user again")
             if _key(name) is None:
                 raise LocalProtocolError("the user name is empty, or not text")
         except LocalProtocolError as error:

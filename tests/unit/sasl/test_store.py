@@ -212,6 +212,11 @@ def test_a_bad_file(text: str, line: int) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_line_without_a_colon() -> None:
+    with pytest.raises(ValueError, match="line 2: not NAME:SECRET"):
+        parse_users("alice:x\ns3cret\n")
+
+
 def test_names_in_a_file() -> None:
     for text in (":x", "alice:x\nAlice:y"):
         with pytest.raises(ValueError, match="user name"):
