@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar, Unpack
 
 import ehlo
 from ehlo import flows
-from ehlo_io._client import ClientBase, ClientSetup, SubmitOptions, unsent
+from ehlo_io._client import ClientBase, ClientSetup, SubmitOptions, connected_socket, unsent
 from ehlo_io._message import Message, Source
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class Client(ClientBase):
 async def dialled(setup: ClientSetup) -> socket.socket | None:
     """The socket of the caller's own way to connect, where there is one. Raises whatever that raises."""
     given = setup.dialled()
-    return await given if isinstance(given, Awaitable) else given
+    return connected_socket(await given) if isinstance(given, Awaitable) else given
 
 
 class Connecting:

@@ -97,6 +97,14 @@ _CONNECT_OPTIONS = frozenset(ConnectOptions.__annotations__)
 _SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 
 
+def connected_socket(given: object) -> socket.socket:
+    """What `dial` gave. Raises LocalProtocolError for anything else, None too: no binding connects by itself
+    where the caller wants to."""
+    if not isinstance(given, socket.socket):
+        raise ehlo.LocalProtocolError(f"dial returns a connected socket, not {type(given).__name__}")
+    return given
+
+
 @attrs.frozen(kw_only=True)
 class ClientSetup:
     """Everything but the local address, checked."""
@@ -156,9 +164,13 @@ class ClientSetup:
         return self.options.get("connect_timeout", CONNECT_TIMEOUT)
 
     def dialled(self) -> socket.socket | Awaitable[socket.socket] | None:
-        """What the caller's own way to connect gives, where there is one. Raises whatever that raises."""
+        """What the caller's own way to connect gives, where there is one. Raises whatever that raises, and
+        LocalProtocolError."""
         dial = self.options.get("dial")
-        return None if dial is None else dial(self.path or self.host, self.port)
+        if dial is None:
+            return None
+        given = dial(self.path or self.host, self.port)
+        return given if isinstance(given, Awaitable) else connected_socket(given)
 
     def channel(self) -> Channel:
         context = self.options.get("context")

@@ -64,6 +64,25 @@ async def a_thread_awaits_nothing(io: Io) -> None:
 
 
 @scenario()
+async def what_is_no_socket_is_refused(io: Io) -> None:
+    """Without a socket the binding does not connect by itself, past a proxy, say."""
+    async with io.serve_open(Sink()) as server:
+        for given in (None, ("reader", "writer")):
+            with pytest.raises(ehlo.LocalProtocolError, match=f"socket, not {type(given).__name__}"):
+                await io.connect_open(server.address, dial=lambda *_, given=given: given)
+
+
+@scenario(bindings=ASYNC)
+async def nor_is_what_is_awaited_taken_for_one(io: Io) -> None:
+    async def dial(host: str, port: int) -> None:
+        await io.sleep(0)
+
+    async with io.serve_open(Sink()) as server:
+        with pytest.raises(ehlo.LocalProtocolError, match="socket, not NoneType"):
+            await io.connect_open(server.address, dial=dial)
+
+
+@scenario()
 async def a_way_that_fails_is_no_connection(io: Io) -> None:
     def dial(host: str, port: int) -> socket.socket:
         raise ConnectionRefusedError("the proxy says no")
