@@ -227,6 +227,18 @@ def test_submit_with_a_useless_password_file(server: Peer, tmp_path: Path, conte
     assert one_line(result)
 
 
+def test_submit_with_a_password_and_a_token(server: Peer) -> None:
+    result = server.submit("--password-file", server.message, "--token-file", server.message)
+    assert result.exit_code == 2
+    assert "--password-file and --token-file exclude each other" in result.stderr
+
+
+def test_submit_with_a_mechanism_that_is_none(server: Peer) -> None:
+    result = server.submit("--auth", "PLAIN", "--auth", "DIGEST-MD5")
+    assert result.exit_code == Exit.BAD_DATA
+    assert one_line(result).startswith("there is no mechanism DIGEST-MD5; there are SCRAM-SHA-256-PLUS, ")
+
+
 def test_submit_without_a_password(server: Peer) -> None:
     arguments = ("--server", server.url, "--ca", server.ca, "--from", SENDER, "--to", BOB, server.message)
     result = run("submit", *arguments, password=None)
@@ -586,6 +598,9 @@ class _Screen:
         (("--user", f"alice:{PASSWORD}", "--user", "alice:other"), "twice"),
         (("--user", f"alice:{PASSWORD}", "--user", "ALICE:other"), "twice"),
         (("--no-require-auth", "--implicit-tls"), "--implicit-tls"),
+        (("--no-require-auth", "--client-ca", __file__), "--client-ca needs"),
+        (("--user", "alice:x", "--sender", "alice"), "NAME:ADDRESS"),
+        (("--user", "alice:x", "--sender", "alice:bob"), "an address, or @ and a domain"),
         (("--no-require-auth", "--write-ca", "ca.pem"), "--self-signed"),
         (("--no-require-auth", "--tls-key", __file__), "--tls-cert"),
         (("--no-require-auth", "--tls-cert", __file__), __file__),

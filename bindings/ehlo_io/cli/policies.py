@@ -42,9 +42,11 @@ def add_rights(handler: SimpleNamespace, given: tuple[str, ...]) -> None:
         return
     senders: dict[str, list[str]] = defaultdict(list)
     for text in given:
-        name, _, address = text.partition(":")
+        name, colon, address = text.partition(":")
+        if not colon:
+            raise Failure("--sender is NAME:ADDRESS")
         senders[name].append(address)
     try:
         handler.on_sender = ehlo.SenderRights(senders).on_sender
     except ehlo.LocalProtocolError as error:
-        raise Failure(f"--sender is NAME:ADDRESS: {error}") from None
+        raise Failure(f"--sender is NAME:ADDRESS, and {error}") from None

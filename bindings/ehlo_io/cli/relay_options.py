@@ -47,6 +47,22 @@ class Duration(click.ParamType[float]):
         return float(found[1]) * _UNITS[found[2]]
 
 
+# What says nothing without --relay.
+_FOR_RELAY: Final = frozenset(
+    {
+        "spool",
+        "relay_password_file",
+        "relay_token_file",
+        "relay_auth",
+        "relay_tls",
+        "relay_ca",
+        "dkim_key",
+        "dkim_selector",
+        "dkim_domain",
+    }
+)
+
+
 def _url(context: click.Context, parameter: click.Parameter, value: str | None) -> ServerUrl | None:
     return None if value is None else server_url(context, parameter, value)
 
@@ -69,7 +85,7 @@ _OPTIONS: Final = (
     click.option(
         "--relay-tls",
         type=click.Choice([mode.value for mode in ehlo.TlsMode]),
-        help="[default: as `ehlo submit --tls`]",
+        help="How it is protected.  [default: as `ehlo submit --tls`]",
     ),
     click.option("--relay-ca", type=File(), metavar="FILE", help="Trust these authorities, and no others."),
     click.option(
@@ -155,11 +171,14 @@ class RelayArguments:
     ) -> Gateway | None:
         """None without --relay; `worker` is the number of one of several processes. Raises Failure."""
         if self.relay is None:
-            if self.spool is not None:
-                raise Failure("--spool needs --relay")
-            if self.dkim_key is not None:
-                raise Failure("--dkim-key needs --relay")
+            for field in attrs.fields(type(self)):
+                if field.name in _FOR_RELAY and getattr(self, field.name):
+                    raise Failure(f"--{field.name.replace('_', '-')} needs --relay")
             return None
+        if self.relay.path is not None:
+            raise Failure("--relay needs the name of a host: a UNIX socket is no next server")
+        if not self.relay_retry:
+            raise Failure("--relay-retry has to be longer than nothing")
         if io != "asyncio":
             raise Failure("--relay needs --io asyncio")
         if maildir is not None:
@@ -229,6 +248,13 @@ class RelayArguments:
             credentials()
         except (OSError, ValueError) as error:
             raise Failure(f"no password or token for {url}: {error}") from None
+        try:
+            # So is a mechanism that is none: each session would fail for it.
+            ehlo.SessionOptions(
+                client_name="localhost", server_name=url.host, mechanisms=self.relay_auth or None
+            )
+        except ehlo.LocalProtocolError as error:
+            raise Failure(f"--relay-auth: {error}") from None
         return Hop(host=url.host, port=url.port, options=options, credentials=credentials)
 
     def _credentials(self, username: str | None) -> Callable[[], ehlo.Credentials | None]:

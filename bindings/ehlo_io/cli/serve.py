@@ -96,7 +96,11 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=5870, show_default=True, help="0: any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5870,
+    show_default=True,
+    help="The port; 0: any free one.",
 )
 @click.option(
     "--unix", type=click.Path(path_type=Path), metavar="PATH", help="Listen on a UNIX socket instead."
@@ -107,7 +111,11 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option("--tls-cert", type=File(), help="The certificate and its chain, PEM.")
 @click.option("--tls-key", type=File(), help="The key, where it is not with the certificate.")
 @click.option("--self-signed", is_flag=True, help="A fresh certificate for this machine.")
-@click.option("--write-ca", type=click.Path(dir_okay=False, path_type=Path), help="Who vouches for it.")
+@click.option(
+    "--write-ca",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the authority that vouches for it there, for --ca of clients.",
+)
 @click.option("--implicit-tls", is_flag=True, help="TLS from the first octet, without STARTTLS.")
 @click.option("--proxy-protocol", is_flag=True, help="Each connection begins with a PROXY header (HAProxy).")
 @click.option(
@@ -128,7 +136,12 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option("--lmtp", is_flag=True, help="Speak LMTP: LHLO, and a reply for each recipient.")
 @click.option("--no-require-auth", is_flag=True, help="Take mail from anybody.")
 @click.option("--allow-cleartext-auth", is_flag=True, help="Offer PLAIN and LOGIN without TLS.")
-@click.option("--max-size", type=click.IntRange(0), metavar="OCTETS", help="Of a message; 0: no limit.")
+@click.option(
+    "--max-size",
+    type=click.IntRange(0),
+    metavar="OCTETS",
+    help="Of a message; 0: no limit.  [default: 67108864]",
+)
 @click.option(
     "--xclient-from", multiple=True, metavar="NET[,...]", help="Proxies to believe (XCLIENT).  [repeatable]"
 )
@@ -144,7 +157,14 @@ def _octal(context: click.Context, parameter: click.Parameter, value: str) -> in
 )
 @relay_options
 @watch_options
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="oxsmtp-2008", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="oxsmtp-2008",
+    show_default=True,
+    help="Which rules to keep: those of [MS-OXSMTP], of Microsoft's own servers, all of RFC 6409, or next to"
+    " none (only for tests).",
+)
 @policies.sender_option
 @policies.fixups_option
 @io_option
@@ -338,6 +358,8 @@ def _add_tls(options: ServeOptions, arguments: Arguments) -> None:
         raise Failure("--write-ca needs --self-signed")
     if arguments.tls_key is not None and arguments.tls_cert is None:
         raise Failure("--tls-key needs --tls-cert")
+    if arguments.client_ca is not None and not arguments.self_signed and arguments.tls_cert is None:
+        raise Failure("--client-ca needs --tls-cert or --self-signed")
     if arguments.self_signed:
         made = self_signed(arguments.hostname, arguments.client_ca)
         options["tls"] = made.context

@@ -63,10 +63,16 @@ class Arguments:
     callback=server_url,
     required=True,
     metavar="URL",
-    help="SCHEME://[USER@]HOST[:PORT] or smtp:///PATH",
+    help="SCHEME://[USER@]HOST[:PORT], by submission, submissions, smtp, smtps or lmtp; or smtp:///PATH.",
 )
 @click.option("--from", "sender", required=True, metavar="ADDRESS", help="The sender; <> for none.")
-@click.option("--to", required=True, multiple=True, metavar="ADDRESS[,...]", help="[repeatable]")
+@click.option(
+    "--to",
+    required=True,
+    multiple=True,
+    metavar="ADDRESS[,...]",
+    help="A recipient, or several.  [repeatable]",
+)
 @click.option("--password-file", type=File(), help="The password is its first line.")
 @click.option("--token-file", type=File(), help="An OAuth token is its first line.")
 @click.option("--auth", multiple=True, metavar="MECHANISM", help="Only this one.  [repeatable]")
@@ -76,7 +82,7 @@ class Arguments:
 @click.option(
     "--tls",
     type=click.Choice([mode.value for mode in ehlo.TlsMode]),
-    help="[default: implicit for submissions, smtps and port 465, else starttls]",
+    help="What protects the session.  [default: implicit for submissions, smtps and 465, else starttls]",
 )
 @ca_option
 @click.option("--allow-cleartext-auth", is_flag=True, help="Show the password where nothing protects it.")
@@ -100,7 +106,7 @@ def submit(context: click.Context, /, **given: Any) -> None:
     a USER, too.
 
     Exit status: 0 accepted for all, 65 bad data, 67 recipient refused, 69 unavailable, 75 temporary,
-    76 protocol error, 77 authentication refused; 2 wrong usage.
+    76 protocol error, 77 authentication refused; 2 wrong usage, 1 a file of an option that is no use.
     """
     context.exit(_submit(Arguments(**given)))
 
@@ -180,6 +186,8 @@ def _message(arguments: Arguments) -> Iterator[IO[bytes]]:
 def _connect_options(arguments: Arguments) -> ConnectOptions:
     url = arguments.server
     tls = ehlo.TlsMode(arguments.tls) if arguments.tls else url.tls
+    if arguments.password_file is not None and arguments.token_file is not None:
+        raise click.UsageError("--password-file and --token-file exclude each other")
     if arguments.client_key is not None and arguments.client_cert is None:
         raise click.UsageError("--client-key needs --client-cert")
     if url.path is not None and tls is not ehlo.TlsMode.NONE:

@@ -24,6 +24,7 @@ from tests.interop.processes import PATIENCE, free_port
 
 import ehlo
 from ehlo import dsn
+from ehlo.sasl import CLIENT_MECHANISMS
 from ehlo_io import client_context
 from ehlo_io.cli.relay_options import Duration
 
@@ -75,6 +76,17 @@ THROUGH = "--relay-mode through --relay submission:"
     ("options", "complaint"),
     [
         ("--spool DIR/spool", "--spool needs --relay"),
+        (f"--relay-ca {__file__}", "--relay-ca needs --relay"),
+        ("--relay-auth PLAIN", "--relay-auth needs --relay"),
+        ("--dkim-selector mail", "--dkim-selector needs --relay"),
+        (
+            "--relay smtp:///DIR/socket --spool DIR/spool",
+            "--relay needs the name of a host: a UNIX socket is no next server",
+        ),
+        (
+            "--relay submission://h.example --spool DIR/spool --relay-retry 0s",
+            "--relay-retry has to be longer than nothing",
+        ),
         ("--relay submission://h.example", "--relay needs --spool, or --relay-mode through"),
         ("--relay submission://h.example --spool DIR/spool --io trio", "--relay needs --io asyncio"),
         (
@@ -98,6 +110,10 @@ THROUGH = "--relay-mode through --relay submission:"
             "no password or token for h.example:587: the first line of DIR/empty is empty",
         ),
         (
+            f"{THROUGH}//a@h.example --relay-password-file DIR/good --relay-auth DIGEST-MD5",
+            "--relay-auth: there is no mechanism DIGEST-MD5; there are " + ", ".join(CLIENT_MECHANISMS),
+        ),
+        (
             f"{THROUGH}//a@h.example --relay-token-file DIR/latin",
             "no password or token for h.example:587: DIR/latin is not UTF-8",
         ),
@@ -109,6 +125,7 @@ THROUGH = "--relay-mode through --relay submission:"
 )
 def test_what_cannot_be_is_told(options: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"\r\nsecond\n")
+    (tmp_path / "good").write_bytes(b"x\n")
     (tmp_path / "latin").write_bytes(b"caf\xe9\n")
     result = run("serve", *OPEN, *options.replace("DIR", str(tmp_path)).split())
     assert result.exit_code == 1
