@@ -182,9 +182,11 @@ class CurrentSetup:
         return self.setup.channel()
 
     def renew(self, handler: object, tls: ssl.SSLContext | None, certificate: str | None) -> None:
-        """Raises what `ServerSetup.of` raises, and then nothing has changed."""
+        """Without `tls` that and `certificate` stay: who changes accounts does not give up TLS. Raises what
+        `ServerSetup.of` raises, and then nothing has changed."""
         options = self.setup.options.copy()
-        options["tls"], options["certificate"] = tls, certificate
+        if tls is not None:
+            options["tls"], options["certificate"] = tls, certificate
         self.setup = attrs.evolve(ServerSetup.of(handler, options), crowd=self.setup.crowd)
 
 

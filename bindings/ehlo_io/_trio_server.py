@@ -85,7 +85,8 @@ class Server:
     def renew(
         self, handler: object, *, tls: ssl.SSLContext | None = None, certificate: str | None = None
     ) -> None:
-        """Serve new connections with this handler; `tls` and `certificate` are those of new handshakes.
+        """Serve new connections with this handler; `tls` and `certificate` are those of new handshakes,
+        as they were where there is no `tls`.
 
         All other options stay as they were, and sessions that are open keep their handler. Raises
         LocalProtocolError or TypeError for what could never work, and then nothing has changed.

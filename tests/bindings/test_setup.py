@@ -260,13 +260,21 @@ def test_renewal_keeps_the_other_options_and_the_count(certificates: Certificate
     assert options["tls"] is certificates.server
 
 
+def test_renewal_without_a_certificate_keeps_tls(certificates: Certificates) -> None:
+    current = CurrentSetup(ServerSetup.of(Sink(), {"tls": certificates.server}))
+    before, sink = current.setup, Sink()
+    current.renew(sink, None, None)
+    assert current.setup.hooks.methods["on_message"] == sink.on_message
+    assert current.setup.tls is certificates.server
+    assert current.setup.certificate == before.certificate is not None
+
+
 def test_renewal_that_could_never_work_changes_nothing(certificates: Certificates) -> None:
     options: ServeOptions = {"tls": certificates.server, "implicit_tls": True}
     current = CurrentSetup(ServerSetup.of(Sink(), options))
     before = current.setup
     for handler, tls, error in (
         (object(), certificates.server, ehlo.LocalProtocolError),
-        (Sink(), None, ehlo.LocalProtocolError),
         (Misspelt(), certificates.server, TypeError),
     ):
         with pytest.raises(error):
