@@ -236,7 +236,7 @@ def test_submit_with_a_password_and_a_token(server: Peer) -> None:
 def test_submit_with_a_mechanism_that_is_none(server: Peer) -> None:
     result = server.submit("--auth", "PLAIN", "--auth", "DIGEST-MD5")
     assert result.exit_code == Exit.BAD_DATA
-    assert one_line(result).startswith("there is no mechanism DIGEST-MD5; there are SCRAM-SHA-256-PLUS, ")
+    assert one_line(result).startswith("mechanisms: there is no DIGEST-MD5; there are SCRAM-SHA-256-PLUS, ")
 
 
 def test_submit_without_a_password(server: Peer) -> None:

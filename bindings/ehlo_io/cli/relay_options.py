@@ -254,7 +254,7 @@ class RelayArguments:
                 client_name="localhost", server_name=url.host, mechanisms=self.relay_auth or None
             )
         except ehlo.LocalProtocolError as error:
-            raise Failure(f"--relay-auth: {error}") from None
+            raise Failure(f"--relay-auth: {str(error).removeprefix('mechanisms: ')}") from None
         return Hop(host=url.host, port=url.port, options=options, credentials=credentials)
 
     def _credentials(self, username: str | None) -> Callable[[], ehlo.Credentials | None]:

@@ -106,5 +106,5 @@ def _check_mechanisms(names: tuple[str, ...]) -> None:
     unknown = [name for name in names if name.upper() not in CLIENT_MECHANISMS]
     if unknown:
         raise LocalProtocolError(
-            f"there is no mechanism {unknown[0]}; there are {', '.join(CLIENT_MECHANISMS)}"
+            f"mechanisms: there is no {unknown[0]}; there are {', '.join(CLIENT_MECHANISMS)}"
         )

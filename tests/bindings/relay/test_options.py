@@ -111,7 +111,7 @@ THROUGH = "--relay-mode through --relay submission:"
         ),
         (
             f"{THROUGH}//a@h.example --relay-password-file DIR/good --relay-auth DIGEST-MD5",
-            "--relay-auth: there is no mechanism DIGEST-MD5; there are " + ", ".join(CLIENT_MECHANISMS),
+            "--relay-auth: there is no DIGEST-MD5; there are " + ", ".join(CLIENT_MECHANISMS),
         ),
         (
             f"{THROUGH}//a@h.example --relay-token-file DIR/latin",
