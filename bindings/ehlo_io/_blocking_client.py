@@ -119,8 +119,9 @@ def _connected(setup: ClientSetup) -> socket.socket:
     given = setup.dialled()
     if isinstance(given, Awaitable):
         raise ehlo.LocalProtocolError("dial returns what has to be awaited: that is for async clients")
-    if given is not None:
-        return given
+    dialled = setup.checked(given)
+    if dialled is not None:
+        return dialled
     if setup.path is None:
         return socket.create_connection((setup.host, setup.port), setup.connect_timeout)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

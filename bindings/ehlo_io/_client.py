@@ -159,6 +159,19 @@ class ClientSetup:
         dial = self.options.get("dial")
         return None if dial is None else dial(self.path or self.host, self.port)
 
+    def checked(self, sock: socket.socket | None) -> socket.socket | None:
+        """What was dialled, awaited; None where nobody dials.
+
+        Raises LocalProtocolError for what is no stream socket, also for nothing: a connection past the proxy
+        that was meant would tell the server who is here.
+        """
+        if self.options.get("dial") is None:
+            return None
+        plain = isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket)
+        if plain and sock is not None and sock.type == socket.SOCK_STREAM:
+            return sock
+        raise ehlo.LocalProtocolError(f"dial returns a connected stream socket, not {type(sock).__name__}")
+
     def channel(self) -> Channel:
         context = self.options.get("context")
         if context is None and self.tls is not ehlo.TlsMode.NONE:
