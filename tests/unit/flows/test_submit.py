@@ -756,6 +756,15 @@ def test_8bit_where_it_is_not_offered_is_not_sent() -> None:
     assert action.data == b"MAIL FROM:<a@x.org> BODY=7BIT\r\n"
 
 
+def test_a_submission_that_is_given_up_leaves_no_session_for_the_next() -> None:
+    conn = ready(*PIPELINING)
+    flow = submit(conn, Submission(envelope=to("b"), content=b"hello\r\n"))
+    next(flow)
+    assert conn.in_flight
+    flow.close()
+    assert conn.state is State.CLOSED
+
+
 # ---- outcomes ----
 
 
