@@ -87,7 +87,8 @@ class SubmitOptions(TypedDict, total=False):
     """The message is no text: each octet arrives as it is, where the server takes that (BINARYMIME)."""
     convert: bool
     """Encode what the server does not take as it is (no 8BITMIME, no BINARYMIME), and octets over 127 in
-    what is not MIME, instead of failing."""
+    what is not MIME, instead of failing. A message that is read in pieces and may need it is read to its end
+    first."""
     submitter: str | ehlo.Mailbox | None
     """For who hands on: the address of the one who submitted the message first, "" for nobody known."""
 

@@ -6,7 +6,10 @@ next message, or closed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+
+import attrs
 
 from ehlo._commands import Mail, Rcpt, Rset
 from ehlo._errors import LocalProtocolError, SubmissionFailed
@@ -17,7 +20,14 @@ from ehlo.flows._chunks import chunked
 from ehlo.flows._data import ENVELOPE, lock_step, pipelined, send_body, whatever_comes
 from ehlo.flows._drive import guarded
 from ehlo.flows._source import Source, Unreadable
-from ehlo.flows._terms import Submission, adapted, commands, is_told_by_start, told_by_start
+from ehlo.flows._terms import (
+    Submission,
+    adapted,
+    commands,
+    is_told_by_start,
+    may_be_encoded,
+    told_by_start,
+)
 from ehlo.flows.actions import Close, Flow
 from ehlo.flows.results import SubmissionResult
 
@@ -48,10 +58,10 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
         raise LocalProtocolError("there are no recipients")
     if not conn.is_ready:
         raise LocalProtocolError("the session is not ready for a message")
-    if submission.convert:
-        submission = adapted(conn, submission)
     source = Source(submission.content)
     try:
+        if submission.convert:
+            submission = yield from _adapted(conn, submission, source)
         if is_told_by_start(conn, submission):
             submission = told_by_start(submission, (yield from source.start()))
         mail, rcpts, dropped = commands(conn, submission)
@@ -61,6 +71,20 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
     else:
         return checked(answers.result(submission.envelope.recipients, dropped, lmtp=conn.lmtp))
     raise error
+
+
+def _adapted(conn: ClientConnection, submission: Submission, source: Source) -> Flow[Submission]:
+    """`adapted`, also for a message that comes in pieces, which is read to its end if it may have to be
+    encoded."""
+    if submission.content is None:
+        start = (yield from source.start()) if is_told_by_start(conn, submission) else b""
+        if not may_be_encoded(conn, submission, start):
+            return submission
+        content = yield from source.pieces(sys.maxsize, 0)
+        submission = attrs.evolve(submission, content=content, size=None, eight_bit=None)
+    submission = adapted(conn, submission)
+    source.content = submission.content
+    return submission
 
 
 def checked(result: SubmissionResult) -> SubmissionResult:

@@ -50,7 +50,7 @@ class Submission:
     convert: bool = False
     """Encode what the server does not take as it is: octets over 127 without 8BITMIME or in a message that
     is not MIME, and what is no text without BINARYMIME (RFC 6152 section 3). It becomes another message
-    with the same content."""
+    with the same content. One that comes in pieces is then read to its end before it is sent."""
     pipelining: bool = True
     """Use PIPELINING where it is offered."""
     chunking: bool = True
@@ -73,6 +73,13 @@ def adapted(conn: ClientConnection, submission: Submission) -> Submission:
 
         submission = attrs.evolve(submission, content=to_seven_bit(content), size=None, eight_bit=None)
     return submission
+
+
+def may_be_encoded(conn: ClientConnection, submission: Submission, start: bytes) -> bool:
+    """Whether `adapted` may encode a message that comes in pieces, and begins so."""
+    if submission.binary:
+        return not _takes_binary(conn, submission)
+    return submission.eight_bit is not False and not _takes_eight_bit(conn, submission, start)
 
 
 def _takes_eight_bit(conn: ClientConnection, submission: Submission, content: bytes) -> bool:
