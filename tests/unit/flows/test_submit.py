@@ -33,7 +33,7 @@ from ehlo import (
     recipient,
 )
 from ehlo.flows import Close, Exchange, Flow, Poll, ReadBody, Receive, Send, submit
-from ehlo.flows._source import PIECE
+from ehlo.flows._source import PIECE, Source
 from ehlo.testing import ScriptedServer, run
 
 PIPELINING = ("PIPELINING",)
@@ -737,6 +737,19 @@ def test_what_is_not_mime_can_be_converted() -> None:
         + OK
     )
     submitted(script, Submission(envelope=to("b"), content=content, convert=True), offers=("8BITMIME",))
+
+
+@pytest.mark.parametrize("piece", [b"Subject: x\r\n\r\nhello\r\n", b"x" * PIECE])
+def test_a_piece_that_has_the_header_is_not_copied(piece: bytes) -> None:
+    source = Source(None)
+    flow = source.start()
+    assert isinstance(next(flow), ReadBody)
+    with pytest.raises(StopIteration) as stop:
+        flow.send(piece)
+    assert stop.value.value is piece
+    with pytest.raises(StopIteration) as stop:
+        next(source.piece())
+    assert stop.value.value is piece
 
 
 @pytest.mark.clause("RFC6152-3c")
