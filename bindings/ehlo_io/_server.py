@@ -91,9 +91,7 @@ class ServerSetup:
     @classmethod
     def of(cls, handler: object, options: ServeOptions) -> ServerSetup:
         """Raises LocalProtocolError or TypeError for what could never work."""
-        unknown = set(options) - set(ServeOptions.__annotations__)
-        if unknown:
-            raise TypeError(f"serve() got an unexpected keyword argument {min(unknown)!r}")
+        _check_names(options)
         hooks = flows.hooks_of(handler)
         # [RFC5802-5.1g] the same for as long as the server runs, whatever is renewed.
         options = {"salt_key": secrets.token_bytes(32), **options}
@@ -244,6 +242,12 @@ def _fixups(policy: ehlo.MessagePolicy | None) -> flows.Fixups | None:
 
 def _utc_offset(timestamp: float) -> int:
     return time.localtime(timestamp).tm_gmtoff // 60
+
+
+def _check_names(options: ServeOptions) -> None:
+    unknown = set(options) - set(ServeOptions.__annotations__)
+    if unknown:
+        raise TypeError(f"serve() got an unexpected keyword argument {min(unknown)!r}")
 
 
 def _own_name() -> str:

@@ -119,12 +119,15 @@ class Target:
         return Census(**json.loads(line))
 
     def at_rest(self) -> Census:
-        """When nobody is connected any more."""
+        """When nobody is connected any more, and nobody waits to be: twice the same."""
         end = time.monotonic() + PATIENCE
-        while (found := self.census()).sessions:
+        before, found = None, self.census()
+        while found.sessions or before != found.descriptors:
             assert time.monotonic() < end, f"{found.sessions} do not end: {found}"
+            before = found.descriptors
             # To look costs what is looked at its time.
             time.sleep(0.05)
+            found = self.census()
         return found
 
     def stored(self) -> list[bytes]:

@@ -16,7 +16,7 @@ EVERY_ROW = frozenset(
     (state, verb, reply_class) for state, rows in TRANSITIONS.items() for verb, reply_class in rows
 )
 LEGAL = frozenset((state, verb) for state, verbs in ALLOWED.items() for verb in verbs)
-COMMANDS = tuple(verb for verb in Verb if verb not in (Verb.CONNECT, Verb.HANDSHAKE))
+COMMANDS = tuple(verb for verb in Verb if verb not in (Verb.NONE, Verb.CONNECT, Verb.HANDSHAKE))
 BARRED = frozenset((state, verb) for state in State for verb in COMMANDS) - LEGAL
 
 MAY_BE_503 = frozenset(
