@@ -97,6 +97,7 @@ class ServerSetup:
         options = {"salt_key": secrets.token_bytes(32), **options}
         tls = options.get("tls")
         implicit = options.get("implicit_tls", False)
+        proxied_from = options.get("proxied_from")
         policy = options.get("policy", ehlo.OXSMTP_2008)
         hostname = options.get("hostname") or _own_name()
         ehlo.ServerConfig(hostname=hostname)
@@ -139,7 +140,7 @@ class ServerSetup:
             hooks=hooks,
             tls=tls,
             implicit_tls=implicit,
-            proxied_from=_trusted(options.get("proxied_from")),
+            proxied_from=None if proxied_from is None else flows.TrustedProxies.of(proxied_from),
             certificate=own_certificate(tls, options.get("certificate")),
             fixups=_fixups(options.get("message_policy")),
             trace=options.get("trace"),
@@ -194,10 +195,6 @@ def _to_proxies(extensions: Sequence[ehlo.Extension]) -> tuple[ehlo.Extension, .
     chosen = [extension for extension in extensions if extension not in others]
     proxy = ehlo.OfferFacts(xclient=True)
     return (*others, *([extension for extension in chosen if extension.offer(proxy)] or [every]))
-
-
-def _trusted(proxied_from: Sequence[str] | None) -> flows.TrustedProxies | None:
-    return None if proxied_from is None else flows.TrustedProxies.of(proxied_from)
 
 
 def _crowd(connections: int | None, per_peer: int | None) -> flows.Crowd | None:
