@@ -40,7 +40,7 @@ def test_each_counter_is_named() -> None:
 def test_each_option_is_one() -> None:
     help_text = CliRunner().invoke(main, ["serve", "--help"]).output
     options = set(re.findall(r"--[a-z][a-z-]+", PAGE))
-    assert len(options) == 4
+    assert len(options) == 5
     for option in options:
         assert option in help_text
 
