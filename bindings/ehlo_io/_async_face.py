@@ -118,7 +118,8 @@ class Client(ClientBase):
 
 
 async def dialled(setup: ClientSetup) -> socket.socket | None:
-    """The socket of the caller's own way to connect, where there is one. Raises whatever that raises."""
+    """The socket of the caller's own way to connect, where there is one. Raises whatever that raises,
+    and LocalProtocolError where it gives none."""
     given = setup.dialled()
     return connected_socket(await given) if isinstance(given, Awaitable) else given
 

@@ -100,23 +100,23 @@ class PoolBase(ABC):
                     await self._farewell(client)
 
     async def _session(self, *, fresh: bool) -> tuple[Client, bool]:
-        if fresh:
-            # What broke once is broken for its companions, too.
-            await self._end(self._shelf.clear())
         while (kept := self._shelf.take()) is not None:
-            if await kept.still_open():
-                return kept, True
+            try:
+                # What broke once is broken for its companions, too.
+                if not fresh and await kept.still_open():
+                    return kept, True
+            except BaseException:
+                await self._farewell(kept)
+                raise
             await self._farewell(kept)
         return await self._connect(), False
 
     async def _tidy(self) -> None:
         while True:
             await self._sleep(self._shelf.pause(self._now()))
-            await self._end(self._shelf.expired(self._now()))
-
-    async def _end(self, clients: Iterable[Client]) -> None:
-        for client in clients:
-            await self._farewell(client)
+            # One by one: what is still on the shelf when this is cancelled is ended with the rest.
+            while (client := self._shelf.expired(self._now())) is not None:
+                await self._farewell(client)
 
     async def __aenter__(self) -> Self:
         self._places = self._semaphore(self._size)
@@ -128,7 +128,8 @@ class PoolBase(ABC):
     ) -> None:
         self._places = None
         await self._stack.aclose()
-        await self._end(self._shelf.clear())
+        while (client := self._shelf.take()) is not None:
+            await self._farewell(client)
 
 
 async def politely(client: Client) -> None:

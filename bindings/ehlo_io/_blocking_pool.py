@@ -89,31 +89,33 @@ class Pool:
             return self._open
 
     def _session(self, *, fresh: bool) -> tuple[Client, bool]:
-        if fresh:
-            # What broke once is broken for its companions, too.
-            self._end(self._shelf.clear)
-        while True:
-            with self._guard:
-                kept = self._shelf.take()
-            if kept is None:
-                return self._connect(), False
-            if kept.still_open():
-                return kept, True
+        while (kept := self._taken()) is not None:
+            try:
+                # What broke once is broken for its companions, too.
+                if not fresh and kept.still_open():
+                    return kept, True
+            except BaseException:
+                _farewell(kept)
+                raise
             _farewell(kept)
+        return self._connect(), False
+
+    def _taken(self) -> Client | None:
+        with self._guard:
+            return self._shelf.take()
+
+    def _expired(self) -> Client | None:
+        with self._guard:
+            return self._shelf.expired(time.monotonic())
 
     def _tidy(self) -> None:
         while not self._closing.wait(self._pause()):
-            self._end(lambda: self._shelf.expired(time.monotonic()))
+            while (client := self._expired()) is not None:
+                _farewell(client)
 
     def _pause(self) -> float:
         with self._guard:
             return self._shelf.pause(time.monotonic())
-
-    def _end(self, take: Callable[[], Iterable[Client]]) -> None:
-        with self._guard:
-            clients = take()
-        for client in clients:
-            _farewell(client)
 
     def __enter__(self) -> Self:
         self._open = True
@@ -130,7 +132,8 @@ class Pool:
         self._closing.set()
         if self._tidier is not None:
             self._tidier.join()
-        self._end(self._shelf.clear)
+        while (client := self._taken()) is not None:
+            _farewell(client)
 
 
 def _farewell(client: Client) -> None:

@@ -87,8 +87,8 @@ class SubmitOptions(TypedDict, total=False):
     """The message is no text: each octet arrives as it is, where the server takes that (BINARYMIME)."""
     convert: bool
     """Encode what the server does not take as it is (no 8BITMIME, no BINARYMIME), and octets over 127 in
-    what is not MIME, instead of failing. A message that comes in pieces is held in memory, if it may have to
-    be encoded."""
+    what is not MIME, instead of failing. A message that is read in pieces and may need it is read to its end
+    first."""
     submitter: str | ehlo.Mailbox | None
     """For who hands on: the address of the one who submitted the message first, "" for nobody known."""
 
@@ -98,11 +98,12 @@ _SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 
 
 def connected_socket(given: object) -> socket.socket:
-    """What `dial` gave. Raises LocalProtocolError for anything else, None too: no binding connects by itself
-    where the caller wants to."""
-    if not isinstance(given, socket.socket):
-        raise ehlo.LocalProtocolError(f"dial returns a connected socket, not {type(given).__name__}")
-    return given
+    """What `dial` gave. Raises LocalProtocolError for what is no stream socket, None too: a connection past the
+    proxy that was meant would tell the server who is here."""
+    plain = isinstance(given, socket.socket) and not isinstance(given, ssl.SSLSocket)
+    if plain and isinstance(given, socket.socket) and given.type == socket.SOCK_STREAM:
+        return given
+    raise ehlo.LocalProtocolError(f"dial returns a connected stream socket, not {type(given).__name__}")
 
 
 @attrs.frozen(kw_only=True)

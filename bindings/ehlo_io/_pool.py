@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, Generic, TypeVar
 
 import attrs
@@ -21,7 +22,7 @@ class Shelf(Generic[C]):
 
     idle: float
     """Seconds that each may wait."""
-    _kept: list[tuple[C, float]] = attrs.field(factory=list, init=False)
+    _kept: deque[tuple[C, float]] = attrs.field(factory=deque[tuple[C, float]], init=False)
 
     def put(self, client: C, now: float) -> None:
         self._kept.append((client, now + self.idle))
@@ -29,18 +30,9 @@ class Shelf(Generic[C]):
     def take(self) -> C | None:
         return self._kept.pop()[0] if self._kept else None
 
-    def expired(self, now: float) -> list[C]:
-        """Those that have waited long enough; they are the caller's now."""
-        gone = [client for client, end in self._kept if end <= now]
-        if gone:
-            self._kept = [pair for pair in self._kept if pair[1] > now]
-        return gone
-
-    def clear(self) -> list[C]:
-        """All of them."""
-        gone = [client for client, _ in self._kept]
-        self._kept.clear()
-        return gone
+    def expired(self, now: float) -> C | None:
+        """The oldest, if it has waited long enough; it is the caller's now."""
+        return self._kept.popleft()[0] if self._kept and self._kept[0][1] <= now else None
 
     def pause(self, now: float) -> float:
         """Seconds until one can be due, whatever is put here in the meantime."""

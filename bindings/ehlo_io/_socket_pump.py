@@ -190,6 +190,7 @@ class SocketPump(Timed):
             raise
         except BaseException:
             self.sock.close()
+            flow.close()
             raise
 
     def stop(self) -> None:

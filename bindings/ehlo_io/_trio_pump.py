@@ -118,6 +118,7 @@ class TrioPump(Sleeper):
             raise
         except BaseException:
             self.abort()
+            flow.close()
             raise
 
     def stop(self) -> None:

@@ -31,7 +31,7 @@ class Patience:
         self._limits = limits
         self._announced = announced
         self._mails = self._rcpts = 0
-        self._domains: frozenset[str] = frozenset()
+        self._domains: set[str] = set()
         self._errors = 0
         self._idle = 0
 
@@ -73,10 +73,12 @@ class Patience:
         announced = self._announced
         if announced is None or announced.rcpt_domain_max is None:
             return None
-        domains = self._domains | {domain.lower()}
-        if len(domains) > announced.rcpt_domain_max:
+        domain = domain.lower()
+        if domain in self._domains:
+            return None
+        if len(self._domains) >= announced.rcpt_domain_max:
             return replies.TOO_MANY_DOMAINS
-        self._domains = domains
+        self._domains.add(domain)
         return None
 
     def renew(self) -> None:

@@ -68,6 +68,8 @@ class Client(Protocol):
     notices: tuple[ehlo.Notice, ...]
 
     @property
+    def is_ready(self) -> bool: ...
+    @property
     def capabilities(self) -> ehlo.Capabilities: ...
     @property
     def tls(self) -> ehlo.TLSInfo | None: ...
@@ -311,6 +313,10 @@ class _BlockingClient:
         self._client = client
         self.facts = client.facts
         self.notices = client.notices
+
+    @property
+    def is_ready(self) -> bool:
+        return self._client.is_ready
 
     @property
     def capabilities(self) -> ehlo.Capabilities:

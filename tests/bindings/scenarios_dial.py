@@ -107,3 +107,16 @@ async def a_path_can_be_dialled_too(io: Io) -> None:
             async with io.connect_open(server.path, dial=dial, server_name=None) as client:
                 await client.submit(MESSAGE, **ENVELOPE)
     assert sink.stored == [MESSAGE]
+
+
+@scenario()
+async def a_way_that_gives_no_connection_is_not_passed_by(io: Io) -> None:
+    """Whoever forgets to return it wants a proxy all the same."""
+    sink = Sink()
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    async with io.serve_open(sink) as server:
+        for given in (None, "mail.test", datagrams):
+            with pytest.raises(ehlo.LocalProtocolError, match="stream socket"):
+                await io.connect_open(server.address, dial=lambda host, port, given=given: given)
+    datagrams.close()
+    assert "connect" not in sink.calls

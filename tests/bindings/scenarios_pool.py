@@ -248,3 +248,21 @@ async def a_cancelled_submission_frees_its_place(io: Io) -> None:
         await io.cancel_when(reached.is_set, pool.submit(MESSAGE, **ENVELOPE))
         await pool.submit(MESSAGE, **ENVELOPE)
     assert turns.count == 2
+
+
+@scenario(bindings=ASYNC)
+async def a_cancelled_submission_leaves_no_session_that_is_ready(io: Io) -> None:
+    """Its replies would be taken for those to the next message."""
+    reached = threading.Event()
+
+    def silent(peer: Peer) -> None:
+        greet(peer)
+        assert peer.line().startswith(b"MAIL")
+        reached.set()
+        peer.rest()
+
+    async with io.scripted(silent) as address:
+        client = await io.connect(address, tls="none")
+        await io.cancel_when(reached.is_set, client.submit(MESSAGE, **ENVELOPE))
+        assert not client.is_ready
+        await client.close()

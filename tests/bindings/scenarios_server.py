@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import importlib
 import threading
 import time
 import tracemalloc
@@ -208,7 +208,7 @@ async def replies_of_the_handler(io: Io) -> None:
 @contextlib.asynccontextmanager
 async def _short_linger() -> AsyncIterator[None]:
     """For clients that hang on to their connections to the end."""
-    with mock.patch.object(sys.modules["ehlo.flows._serve"], "_LINGER", 0.3):
+    with mock.patch.object(importlib.import_module("ehlo.flows._serve"), "_LINGER", 0.3):
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -34,7 +35,10 @@ from tests.bindings.test_cli_watching import scraped_until
 import ehlo
 from ehlo.wire import base64
 from ehlo_io import blocking
-from ehlo_io.cli.workers import pause
+from ehlo_io.cli.exits import Failure
+from ehlo_io.cli.runners import Alone
+from ehlo_io.cli.workers import Supervisor, Work, pause
+from ehlo_io.relay.spool import Spool
 
 OPEN = "--no-require-auth"
 TWO = ("--workers", 2)
@@ -244,6 +248,54 @@ def test_a_worker_that_fails_at_the_start_ends_all(tmp_path: Path) -> None:
     # What it printed: nothing but the one complaint.
     complaint = "ehlo: a user in the URL of --relay needs --relay-password-file or --relay-token-file\\n"
     assert f'b"{complaint}"' in str(failed.value) or f"b'{complaint}'" in str(failed.value)
+
+
+def test_a_complaint_of_a_worker_is_one_line(tmp_path: Path) -> None:
+    key = tmp_path / "two\nlines"
+    key.write_text("none")
+    relay = ("--relay", "submission://h.example", "--spool", tmp_path / "spool")
+    dkim = ("--dkim-key", key, "--dkim-selector", "s", "--dkim-domain", "h.example")
+    with pytest.raises(AssertionError) as failed, serving(OPEN, *TWO, *relay, *dkim):
+        pass
+    assert "two?lines: no RSA or Ed25519 key for DKIM is in it" in str(failed.value)
+
+
+def test_a_socket_is_made_when_the_spool_is_there(tmp_path: Path) -> None:
+    path, spool = tmp_path / "smtp", tmp_path / "spool"
+    relay = ("--relay", "submission://h.example", "--spool", spool)
+    with contextlib.closing(Spool(spool)):
+        result = run("serve", *TWO, OPEN, "--unix", path, *relay)
+    assert one_line(result) == f"another process uses the spool {spool}"
+    assert not path.exists()
+
+
+def test_no_room_for_a_process(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    left: list[str] = []
+    work = Work(
+        count=2,
+        serve=lambda number, told: None,
+        ended=lambda process: None,
+        where="here",
+        leave=lambda: left.append("here"),
+        renew=None,
+    )
+
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(Failure, match=r"^no workers: Resource temporarily unavailable$"):
+        Supervisor(work, Alone()).run()
+    assert left == ["here"]
+    # Those that serve go on.
+    supervisor = Supervisor(work, Alone())
+    for _ in range(3):
+        supervisor._start_again(1)
+    assert [record.getMessage().rpartition(" in ")[2] for record in caplog.records] == [
+        "0.1 s",
+        "0.2 s",
+        "0.4 s",
+    ]
 
 
 def test_what_fails_before_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from ehlo import (
     TransactionReset,
     Wait,
 )
+from ehlo._patience import Patience
 from ehlo._replies import TIMED_OUT
 from ehlo.extensions.limits import session_limits
 from ehlo.wire.buffer import ReceiveBuffer
@@ -427,6 +428,15 @@ def test_one_domain_more_than_announced() -> None:
         for address, code in (("b@x.org", 250), ("c@X.ORG", 250), ("b@y.org", 452)):
             assert server.one(f"RCPT TO:<{address}>").startswith(f"{code} ")
         server.one("RSET")
+
+
+def test_domains_in_linear_time() -> None:
+    def prepare(number: int) -> Callable[[], object]:
+        patience = Patience(Limits(), SessionLimits(rcpt_domain_max=999_999))
+        names = [f"x{place}.org" for place in range(number)]
+        return lambda: [patience.reached(name) for name in names]
+
+    grows_linearly(prepare, 1000)
 
 
 def test_nothing_announced_nothing_held() -> None:

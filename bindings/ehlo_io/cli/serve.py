@@ -275,9 +275,10 @@ class _Service:
             # Made before several would make it.
             _storage(arguments.maildir, self.hostname)
         handler = partial(_handler, arguments, Announcer(), self.users)
+        # Before the place: who fails here leaves no socket's file behind.
+        spool = self.relay.share_out(arguments.workers)
         with _failures(place):
             later, shared = LaterServers(handler(), self.options), SharedPlace(place)
-        spool = self.relay.share_out(arguments.workers)
         renewal = self._renewal(handler)
 
         def serve(worker: int, told: Told) -> None:

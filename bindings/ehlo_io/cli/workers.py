@@ -22,7 +22,8 @@ from typing import Final, Never
 
 import attrs
 
-from ehlo_io._common import GRACE, LOGGER
+from ehlo_io._common import GRACE, LOGGER, printable
+from ehlo_io.cli.common import reason
 from ehlo_io.cli.exits import Exit, Failure
 from ehlo_io.cli.runners import Told, signals_heard, signals_of
 
@@ -93,7 +94,7 @@ class _Reporting:
 
     def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):
-            self._link.sendall(f"{line}\n".encode("utf-8", "replace"))
+            self._link.sendall(f"{printable(line)}\n".encode("utf-8", "replace"))
 
 
 class Supervisor:
@@ -114,6 +115,12 @@ class Supervisor:
 
     def run(self) -> None:
         """Until a signal. Raises Failure when a worker fails before all of them serve."""
+        try:
+            self._run()
+        except OSError as error:
+            raise Failure(f"no workers: {reason(error)}") from None
+
+    def _run(self) -> None:
         with signals_heard(self._signals) as (heard, told), self._selector:
             self._selector.register(heard, selectors.EVENT_READ)
             self._own = (heard, told)
@@ -137,7 +144,7 @@ class Supervisor:
         now = time.monotonic()
         for number in [number for number, due in self._due.items() if due <= now]:
             del self._due[number]
-            self._start(number)
+            self._start_again(number)
 
     # ---- signals ----
 
@@ -167,7 +174,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """After a failure: let none outlive this process."""
-        if not self._workers:
+        if self._stopping and not self._workers:
             return
         self._stop()
         end = time.monotonic() + _PATIENCE
@@ -181,7 +188,21 @@ class Supervisor:
 
     # ---- workers ----
 
+    def _start_again(self, number: int) -> None:
+        try:
+            self._start(number)
+        except OSError as error:
+            # Too many processes, or too little memory: those that serve go on.
+            self._put_off(number, f"could not be started: {reason(error)}")
+
+    def _put_off(self, number: int, why: str, *, at_once: bool = True) -> None:
+        deaths = self._deaths[number] = self._deaths.get(number, 0) + 1 if at_once else 0
+        seconds = pause(deaths)
+        self._due[number] = time.monotonic() + seconds
+        LOGGER.error("worker %d %s; another one starts in %g s", number, why, seconds)
+
     def _start(self, number: int) -> None:
+        """Raises OSError."""
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -192,6 +213,10 @@ class Supervisor:
             if process == 0:
                 ours.close()
                 self._be_worker(number, theirs)
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
         theirs.close()
@@ -240,15 +265,8 @@ class Supervisor:
         if not self._serving:
             raise worker.failure or Failure(f"a worker ended with {how} before it served")
         lived = time.monotonic() - worker.began
-        deaths = self._deaths[worker.number] = (
-            self._deaths.get(worker.number, 0) + 1 if lived < _AT_ONCE else 0
-        )
-        seconds = pause(deaths)
-        self._due[worker.number] = time.monotonic() + seconds
         why = f": {worker.failure.message}" if worker.failure else ""
-        LOGGER.error(
-            "worker %d ended with %s%s; another one starts in %g s", worker.number, how, why, seconds
-        )
+        self._put_off(worker.number, f"ended with {how}{why}", at_once=lived < _AT_ONCE)
 
     # ---- in a worker ----
 

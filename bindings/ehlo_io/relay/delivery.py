@@ -13,7 +13,7 @@ from ehlo_io._client import SubmitOptions
 from ehlo_io._common import LOGGER, fields, printable
 from ehlo_io._message import Message
 from ehlo_io.asyncio import Client
-from ehlo_io.relay.fitting import Sign, Unfit, fit, unfit
+from ehlo_io.relay.fitting import Sign, Unfit, fit, is_repeated, octets_of, unfit
 from ehlo_io.relay.hop import HopDown, Sessions
 from ehlo_io.relay.spool import Entry
 
@@ -101,6 +101,8 @@ async def deliver(
     async def prepare(client: Client) -> tuple[Message, SubmitOptions]:
         message, options = await asyncio.to_thread(fit, entry, envelope, client, sign)
         files.append(message)
+        if is_repeated(envelope, client):
+            return await asyncio.to_thread(octets_of, message), options
         return message, options
 
     try:

@@ -6,13 +6,14 @@ import contextlib
 import io
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO, Final, TypeAlias, cast
 
 import attrs
 
 import ehlo
 from ehlo import flows, policy
-from ehlo.extensions import BINARY_MIME, CHUNKING, EIGHT_BIT_MIME, REQUIRETLS, SIZE, SMTPUTF8
+from ehlo.extensions import BINARY_MIME, CHUNKING, EIGHT_BIT_MIME, LIMITS, REQUIRETLS, SIZE, SMTPUTF8
 from ehlo_io._client import SubmitOptions
 from ehlo_io.asyncio import Client
 from ehlo_io.relay.spool import Entry
@@ -116,6 +117,17 @@ def terms(client: Client, envelope: ehlo.Envelope) -> SubmitOptions:
 
 def _is_binary(envelope: ehlo.Envelope) -> bool:
     return envelope.parameters.get(ehlo.Body) is ehlo.Body.BINARY_MIME
+
+
+def is_repeated(envelope: ehlo.Envelope, client: Client) -> bool:
+    """Whether it may take several transactions, for which the message has to be there whole."""
+    # [RFC9422-4.2a] [RFC9422-4.3a] so many recipients, or domains of them, and no more.
+    return len(envelope.recipients) > 1 and client.capabilities.supports(LIMITS)
+
+
+def octets_of(file: BinaryIO) -> bytes:
+    """All that is left in it. Raises OSError."""
+    return b"".join(iter(partial(file.read, _PIECE), b""))
 
 
 def fit(

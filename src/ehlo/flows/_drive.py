@@ -35,10 +35,15 @@ def event(conn: ClientConnection) -> Flow[ClientEvent]:
 
 
 def guarded(conn: ClientConnection, flow: Flow[T]) -> Flow[T]:
-    """Run a flow; whatever goes wrong on the wire closes the connection and has one shape."""
+    """Run a flow; whatever goes wrong on the wire closes the connection and has one shape.
+    So does its end before its time."""
     failure: ProtocolError | ConnectionFailed
     try:
         return (yield from flow)
+    except GeneratorExit:
+        # Given up in the middle: the next message would take the replies to this one for its own.
+        conn.close()
+        raise
     except TimeoutError as error:
         deadline = conn.deadline
         waited = f" for the {deadline.wait.value}" if deadline is not None else ""

@@ -247,16 +247,18 @@ class _Many:
 
     def _take(self, found: ClientEvent, answered: int) -> None:
         """`answered`: 0 for a reply that others to the same command will follow."""
-        conn = self._conn
-        if isinstance(found, ReplyReceived) and found.command.verb is Verb.RSET:
-            return
+        reply = found.reply if isinstance(found, ReplyReceived) else None
+        if not (isinstance(found, ReplyReceived) and found.command.verb is Verb.RSET):
+            self._take_of_message(found, answered)
+        if self._conn.state is State.CLOSED:
+            raise ConnectionFailed(f"the server ended the session: {reply}", reply=reply)
+
+    def _take_of_message(self, found: ClientEvent, answered: int) -> None:
         if not self._aloft:
             expected(found)
             raise ConnectionFailed("the server answered out of turn")
         one = self._aloft[0]
         one.answers.take(found)
-        if conn.state is State.CLOSED:
-            raise ConnectionFailed("the server ended the session")
         one.commands -= answered
         if not one.commands:
             self._aloft.popleft()

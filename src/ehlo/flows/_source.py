@@ -16,6 +16,10 @@ class Unreadable(Exception):
         self.error = error
 
 
+def _has_header(start: bytes | bytearray, searched: int) -> bool:
+    return len(start) >= PIECE or ends_header(start, searched)
+
+
 class Source:
     """A message that is there, or comes through `ReadBody`."""
 
@@ -63,23 +67,18 @@ class Source:
     def start(self) -> Flow[bytes]:
         """The header block, or a piece of it where it is longer than one, and a little more. It is still to
         be read. Raises Unreadable."""
-        found = bytearray()
-        searched = 0
-        while piece := (yield from self.piece()):
-            found += piece
-            if len(found) >= PIECE or ends_header(found, searched):
-                break
-            searched = len(found)
-        start = bytes(found)
+        start = yield from self.piece()
+        # One that has it all may be as long as the message: it is not copied.
+        if start and not _has_header(start, 0):
+            found, searched = bytearray(start), len(start)
+            while piece := (yield from self.piece()):
+                found += piece
+                if _has_header(found, searched):
+                    break
+                searched = len(found)
+            start = bytes(found)
         self.put_back(start)
         return start
-
-    def whole(self) -> Flow[bytes]:
-        """All that is left of it. Raises Unreadable."""
-        found: list[bytes] = []
-        while piece := (yield from self.piece()):
-            found.append(piece)
-        return b"".join(found)
 
     def put_back(self, octets: bytes) -> None:
         """They were not taken after all."""

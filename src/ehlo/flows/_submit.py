@@ -6,6 +6,7 @@ next message, or closed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import attrs
@@ -19,10 +20,16 @@ from ehlo.flows._chunks import chunked
 from ehlo.flows._data import ENVELOPE, lock_step, pipelined, send_body, whatever_comes
 from ehlo.flows._drive import guarded
 from ehlo.flows._source import Source, Unreadable
-from ehlo.flows._terms import Submission, adapted, commands, is_needed_whole, is_told_by_start, told_by_start
+from ehlo.flows._terms import (
+    Submission,
+    adapted,
+    commands,
+    is_told_by_start,
+    may_be_encoded,
+    told_by_start,
+)
 from ehlo.flows.actions import Close, Flow
 from ehlo.flows.results import SubmissionResult
-from ehlo.wire.text import may_be_eight_bit
 
 __all__ = ["Submission", "submit"]
 
@@ -54,9 +61,7 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
     source = Source(submission.content)
     try:
         if submission.convert:
-            submission = yield from _converted(conn, submission, source)
-            if submission.content is not None:
-                source = Source(submission.content)
+            submission = yield from _adapted(conn, submission, source)
         if is_told_by_start(conn, submission):
             submission = told_by_start(submission, (yield from source.start()))
         mail, rcpts, dropped = commands(conn, submission)
@@ -68,16 +73,18 @@ def _transaction(conn: ClientConnection, submission: Submission) -> Flow[Submiss
     raise error
 
 
-def _converted(conn: ClientConnection, submission: Submission, source: Source) -> Flow[Submission]:
-    """The message in a form that the server takes: one that comes in pieces is read to its end first where
-    it may have to be encoded. Raises LocalProtocolError and Unreadable."""
-    whole = is_needed_whole(conn, submission)
-    if not whole and is_told_by_start(conn, submission):
-        whole = not may_be_eight_bit((yield from source.start()))
-    if whole:
-        content = yield from source.whole()
+def _adapted(conn: ClientConnection, submission: Submission, source: Source) -> Flow[Submission]:
+    """`adapted`, also for a message that comes in pieces, which is read to its end if it may have to be
+    encoded."""
+    if submission.content is None:
+        start = (yield from source.start()) if is_told_by_start(conn, submission) else b""
+        if not may_be_encoded(conn, submission, start):
+            return submission
+        content = yield from source.pieces(sys.maxsize, 0)
         submission = attrs.evolve(submission, content=content, size=None, eight_bit=None)
-    return adapted(conn, submission)
+    submission = adapted(conn, submission)
+    source.content = submission.content
+    return submission
 
 
 def checked(result: SubmissionResult) -> SubmissionResult:

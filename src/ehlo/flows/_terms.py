@@ -50,7 +50,7 @@ class Submission:
     convert: bool = False
     """Encode what the server does not take as it is: octets over 127 without 8BITMIME or in a message that
     is not MIME, and what is no text without BINARYMIME (RFC 6152 section 3). It becomes another message
-    with the same content. One that comes in pieces is held in memory, if it may have to be encoded."""
+    with the same content. One that comes in pieces is then read to its end before it is sent."""
     pipelining: bool = True
     """Use PIPELINING where it is offered."""
     chunking: bool = True
@@ -75,19 +75,17 @@ def adapted(conn: ClientConnection, submission: Submission) -> Submission:
     return submission
 
 
+def may_be_encoded(conn: ClientConnection, submission: Submission, start: bytes) -> bool:
+    """Whether `adapted` may encode a message that comes in pieces, and begins so."""
+    if submission.binary:
+        return not _takes_binary(conn, submission)
+    return submission.eight_bit is not False and not _takes_eight_bit(conn, submission, start)
+
+
 def _takes_eight_bit(conn: ClientConnection, submission: Submission, content: bytes) -> bool:
     """Whether octets over 127 can go as they are. What the caller says of them by `Body` is its own word."""
     given = submission.envelope.parameters
     return Body in conn.writable.mail and (given.get(Body) is not None or may_be_eight_bit(content))
-
-
-def is_needed_whole(conn: ClientConnection, submission: Submission) -> bool:
-    """Whether a message that comes in pieces may have to be encoded, whatever its start says."""
-    if submission.content is not None:
-        return False
-    if submission.binary:
-        return not _takes_binary(conn, submission)
-    return submission.eight_bit is not False and Body not in conn.writable.mail
 
 
 def is_told_by_start(conn: ClientConnection, submission: Submission) -> bool:

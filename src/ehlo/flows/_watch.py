@@ -102,15 +102,17 @@ class Observed(Watch):
         self._observe(self._session, Answered(verb, reply))
         if not last:
             self._before.append(reply)
-        elif verb is _END_OF_DATA:
-            self._message(reply)
+            return
+        replies = (*self._before, reply)
+        # Also those of a last chunk that ended no message, for one before it had failed.
+        self._before.clear()
+        if verb is _END_OF_DATA:
+            self._message(replies)
         elif verb is _AUTH and reply.reply_class is not ReplyClass.INTERMEDIATE:
             self._observe(self._session, AuthEnded(self._conn.mechanism, reply, self._conn.refusal))
 
-    def _message(self, reply: Reply) -> None:
+    def _message(self, replies: tuple[Reply, ...]) -> None:
         transaction, session = self._conn.transaction, self._session
         size = 0 if transaction.body is None else transaction.body.size
-        replies = (*self._before, reply)
-        self._before.clear()
         name, session.message_name = session.message_name, None
         self._observe(session, MessageEnded(transaction.envelope, size, replies, name))

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
-from ehlo._errors import ConnectionFailed, LocalProtocolError, SessionExhausted, SubmissionFailed
+from ehlo._errors import (
+    ConnectionFailed,
+    LocalProtocolError,
+    RemoteProtocolError,
+    SessionExhausted,
+    SubmissionFailed,
+)
 from ehlo._events import Recipient
 from ehlo.client import ClientConnection
 from ehlo.extensions import LIMITS, SessionLimits
@@ -46,7 +52,7 @@ def within(conn: ClientConnection, submission: Submission, submit: Submit) -> Fl
             result = yield from submit(conn, part)
         except SubmissionFailed as error:
             result = error.result
-        except (ConnectionFailed, SessionExhausted):
+        except (ConnectionFailed, RemoteProtocolError, SessionExhausted):
             if not any(outcome.accepted for outcome in found.values()):
                 raise
             break
@@ -67,7 +73,8 @@ def _groups(recipients: Sequence[Recipient], limits: SessionLimits) -> Iterator[
     for place, recipient in enumerate(recipients):
         domain = recipient.path.domain.lower()
         full = limits.rcpt_max is not None and len(group) >= limits.rcpt_max
-        wide = limits.rcpt_domain_max is not None and len(domains | {domain}) > limits.rcpt_domain_max
+        most = limits.rcpt_domain_max
+        wide = most is not None and domain not in domains and len(domains) >= most
         if group and (full or wide):
             yield group
             group, domains = [], set()

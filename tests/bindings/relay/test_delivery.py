@@ -35,6 +35,7 @@ from tests.bindings.relay.helpers import (
 
 import ehlo
 from ehlo.extensions import BINARY_MIME, CHUNKING, DSN, EIGHT_BIT_MIME, REQUIRETLS, SMTPUTF8
+from ehlo.extensions.limits import session_limits
 from ehlo_io import client_context
 from ehlo_io.relay.delivery import Attempted, deliver, log_outcomes
 from ehlo_io.relay.hop import Sessions
@@ -433,3 +434,14 @@ def test_a_reply_can_do_nothing_to_a_log(caplog: pytest.LogCaptureFixture) -> No
         f"message one to <{BOB}> refused: 550 no?[2J",
         f"message one to <{CAROL}> put off: no reply",
     ]
+
+
+@pytest.mark.clause("RFC9422-4.2a")
+@each_tail
+def test_fewer_recipients_at_once_than_the_message_has(spool: Spool, size: int) -> None:
+    server = NextServer()
+    limits = session_limits(ehlo.SessionLimits(rcpt_max=1))
+    (attempted,) = attempt(spool, server, octets=long_message(size), extensions=(*ehlo.STANDARD, limits))
+    assert [len(envelope.recipients) for envelope, _ in server.taken] == [1, 1]
+    assert all(content == long_message(size) for _, content in server.taken)
+    assert all(outcome.accepted for outcome in attempted.outcomes)

@@ -146,6 +146,26 @@ def test_lmtp_with_one_reply_for_all(witness: Witness) -> None:
     assert [fact.accepted for fact in witness.of(MessageEnded)] == [2]
 
 
+@pytest.mark.clause("RFC2033-4.3a")
+def test_replies_to_a_last_chunk_that_ends_no_message_are_not_those_of_the_next(witness: Witness) -> None:
+    config = attrs.evolve(server_config(limits=Limits(message_size=7)), lmtp=True)
+    two = ENVELOPE + "C: RCPT TO:<c@x.org>\nS: 250...\n"
+    script = (
+        HELLO.replace("EHLO", "LHLO")
+        + two
+        + "C: BDAT 8\nC: 123456\nS: 552...\n"
+        + "C: BDAT 0 LAST\nS: 503...\nS: 503...\n"
+        + "C: RSET\nS: 250...\n"
+        + two
+        + DATA
+        + "C: hello\nC: .\nS: 250...\nS: 250...\n"
+        + QUIT
+    )
+    served(script, Recorder(), config, observe=witness)
+    assert [fact.accepted for fact in witness.of(MessageEnded)] == [2]
+    assert [len(fact.replies) for fact in witness.of(MessageEnded)] == [2]
+
+
 def test_the_name_of_a_message_is_that_of_one_message(witness: Witness) -> None:
     class Storing(Recorder):
         def on_message(self, session: Session, envelope: Envelope, content: bytes) -> None:

@@ -253,6 +253,28 @@ def test_back_to_data(code: int) -> None:
     assert conn.state is State.READY
 
 
+@pytest.mark.clause("RFC5321-3.8d")
+@pytest.mark.parametrize("offers", [BOTH, PIPELINING], ids=" ".join)
+def test_a_session_that_ends_with_the_reply_to_a_message(offers: tuple[str, ...]) -> None:
+    """That one is not in doubt: it has its reply."""
+    conn = ready(*offers)
+    flow = submit_many(conn, [message(1), message(2)])
+    assert isinstance(next(flow), Exchange)
+    if offers == PIPELINING:
+        flow.send(b"250 ok\r\n" * 2 + b"354 go\r\n")
+        flow.send(b"421 4.3.2 going\r\n")
+    else:
+        flow.send(b"250 ok\r\n" * 2 + b"421 4.3.2 going\r\n")
+    with pytest.raises(StopIteration) as stopped:
+        flow.send(None)
+    first, second = stopped.value.value
+    assert isinstance(first, SubmissionFailed)
+    assert str(first.reply) == "421 4.3.2 going"
+    assert first.temporary
+    assert not first.in_doubt
+    assert isinstance(second, ConnectionFailed)
+
+
 @MODES
 @pytest.mark.clause("RFC5321-3.8d")
 @pytest.mark.parametrize("end", [b"421 4.3.2 going\r\n", b""])

@@ -33,7 +33,7 @@ from ehlo import (
     recipient,
 )
 from ehlo.flows import Close, Exchange, Flow, Poll, ReadBody, Receive, Send, submit
-from ehlo.flows._source import PIECE
+from ehlo.flows._source import PIECE, Source
 from ehlo.testing import ScriptedServer, run
 
 PIPELINING = ("PIPELINING",)
@@ -766,6 +766,61 @@ def test_what_cannot_be_read_to_be_converted_leaves_the_session_as_it_was() -> N
     assert conn.state is State.READY
 
 
+@pytest.mark.parametrize("piece", [b"Subject: x\r\n\r\nhello\r\n", b"x" * PIECE])
+def test_a_piece_that_has_the_header_is_not_copied(piece: bytes) -> None:
+    source = Source(None)
+    flow = source.start()
+    assert isinstance(next(flow), ReadBody)
+    with pytest.raises(StopIteration) as stop:
+        flow.send(piece)
+    assert stop.value.value is piece
+    with pytest.raises(StopIteration) as stop:
+        next(source.piece())
+    assert stop.value.value is piece
+
+
+@pytest.mark.clause("RFC6152-3c")
+@pytest.mark.parametrize("offers", [("8BITMIME",), ()])
+def test_what_comes_in_pieces_can_be_converted(offers: tuple[str, ...]) -> None:
+    pieces = [b"Subject: x\r\n", b"\r\n", "é\r\n".encode()]
+    script = (
+        MAIL + OK + rcpt("b") + "C: DATA\nS: 354 go\nC: Subject: x\nC: Content-Transfer-Encoding: base64\n"
+        "C: MIME-Version: 1.0\nC: Content-Type: text/plain; charset=unknown-8bit\nC: \nC: w6kNCg==\nC: .\n"
+        + OK
+    )
+    for known in (None, True):
+        submission = Submission(envelope=to("b"), convert=True, eight_bit=known)
+        submitted(script, submission, offers=offers, body=pieces)
+
+
+@pytest.mark.parametrize(
+    ("offers", "start", "said"),
+    [
+        (("8BITMIME",), b"MIME-Version: 1.0\r\n\r\n", "C: MAIL FROM:<a@x.org> BODY=8BITMIME\n"),
+        (("8BITMIME",), b"Subject: x\r\n\r\n", MAIL),
+        ((), b"Subject: x\r\n\r\n", MAIL),
+    ],
+    ids=["MIME", "not MIME", "not offered"],
+)
+def test_what_comes_in_pieces_and_needs_no_conversion_stays_as_it_is(
+    offers: tuple[str, ...], start: bytes, said: str
+) -> None:
+    body = start.decode().replace("\r\n", "\n").replace("\n", "\nC: ")
+    script = said + OK + rcpt("b") + f"C: DATA\nS: 354 go\nC: {body}hello\nC: .\n" + OK
+    submission = Submission(envelope=to("b"), convert=True)
+    submitted(script, submission, offers=offers, body=[start, b"hello\r\n"])
+
+
+def test_what_comes_in_pieces_and_cannot_be_read_leaves_the_session_as_it_was() -> None:
+    conn = ready()
+    flow = submit(conn, Submission(envelope=to("b"), convert=True))
+    assert isinstance(next(flow), ReadBody)
+    with pytest.raises(OSError, match="gone"):
+        flow.throw(OSError("gone"))
+    assert conn.is_ready
+    assert conn.data_to_send() == b""
+
+
 def test_the_word_of_the_caller_stands() -> None:
     """Who hands on repeats what the sender said of the octets."""
     own = attrs.evolve(to("b"), parameters=Parameters([Body.EIGHT_BIT_MIME]))
@@ -781,6 +836,15 @@ def test_8bit_where_it_is_not_offered_is_not_sent() -> None:
     action = next(submit(ready("8BITMIME"), Submission(envelope=own)))
     assert isinstance(action, Exchange)
     assert action.data == b"MAIL FROM:<a@x.org> BODY=7BIT\r\n"
+
+
+def test_a_submission_that_is_given_up_leaves_no_session_for_the_next() -> None:
+    conn = ready(*PIPELINING)
+    flow = submit(conn, Submission(envelope=to("b"), content=b"hello\r\n"))
+    next(flow)
+    assert conn.in_flight
+    flow.close()
+    assert conn.state is State.CLOSED
 
 
 # ---- outcomes ----

@@ -76,7 +76,7 @@ def test_nobody_in_any_transaction() -> None:
     ]
 
 
-@pytest.mark.parametrize("end", ["S: <close>\n", "S: 421 4.3.2 going\n"])
+@pytest.mark.parametrize("end", ["S: <close>\n", "S: 421 4.3.2 going\n", "S: 25O ok\n"])
 def test_a_session_that_ends_between_transactions(end: str) -> None:
     rcpts = "".join(f"C: RCPT TO:<{name}>\n" for name in NAMES[3:])
     script = part(*NAMES[:3]) + "C: MAIL FROM:<a@x.org>\n" + rcpts + CHUNK + end
