@@ -98,8 +98,8 @@ _SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 
 
 def connected_socket(given: object) -> socket.socket:
-    """What `dial` gave. Raises LocalProtocolError for what is no stream socket, None too: a connection past the
-    proxy that was meant would tell the server who is here."""
+    """What `dial` gave. Raises LocalProtocolError for what is no stream socket, None too: a connection past
+    the proxy that was meant would tell the server who is here."""
     plain = isinstance(given, socket.socket) and not isinstance(given, ssl.SSLSocket)
     if plain and isinstance(given, socket.socket) and given.type == socket.SOCK_STREAM:
         return given
