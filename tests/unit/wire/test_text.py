@@ -4,7 +4,17 @@ import pytest
 from tests.helpers.splits import agreed
 
 from ehlo import LocalProtocolError
-from ehlo.wire.text import Content, Newlines, TextEncoder, expected_size, has_bare_newline, header_of, is_utf8
+from ehlo.wire.text import (
+    Content,
+    Newlines,
+    TextEncoder,
+    ends_header,
+    expected_size,
+    has_bare_newline,
+    header_of,
+    is_utf8,
+    may_be_eight_bit,
+)
 
 # ---- what is seen of a message ----
 
@@ -189,3 +199,75 @@ def test_only_the_beginning_tells_that_newlines_will_be_mended() -> None:
     for before, size in ((4095, 4097), (4096, 4097)):
         message = b"x" * before + b"\n"
         assert expected_size(message) == (size if before == 4095 else len(message))
+
+
+# ---- where the header ends, and what it says ----
+
+
+@pytest.mark.parametrize(
+    ("message", "searched", "ends"),
+    [
+        (b"", 0, False),
+        (b"a: b\r\n", 0, False),
+        (b"a: b\r\n\r\n", 0, True),
+        (b"\r\nx", 0, True),
+        (b"\nx", 0, True),
+        # It may begin in what was looked at, and end behind it.
+        (b"a\n\nbody", 2, True),
+        (b"a: b\r\n\r\nbody", 7, True),
+        (b"a\n\nbody", 4, True),
+        # What was looked at whole is not looked at again.
+        (b"a\n\nbody", 5, False),
+    ],
+)
+def test_whether_the_header_has_ended(message: bytes, searched: int, ends: bool) -> None:
+    assert ends_header(message, searched) is ends
+    assert ends_header(bytearray(message), searched) is ends
+
+
+@pytest.mark.clause("RFC5321-2.4f")
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b"", False),
+        (b"Subject: x\r\n\r\n\xff", False),
+        (b"Subject: x\r\n\r\nMIME-Version: 1.0\r\n", False),
+        (b"X-MIME-Version: 1.0\r\n\r\n", False),
+        (b"MIME-Version: 1.0\r\n\r\n\xff", True),
+        (b"Subject: x\r\nmime-version : 1.0\r\n\r\n", True),
+        ("Subject: \u00fc\r\n\r\nx".encode(), True),
+        (b"Subject: \xfc", True),
+    ],
+)
+def test_what_octets_over_127_may_be(message: bytes, expected: bool) -> None:
+    assert may_be_eight_bit(message) is expected
+
+
+# ---- what is not taken changes nothing ----
+
+
+@pytest.mark.clause("RFC5321-2.4d")
+def test_octets_over_127_where_none_may_be() -> None:
+    encoder = TextEncoder(seven_bit=True)
+    assert encoder.encode(b"a\r\nb") == b"a\r\nb"
+    before = encoder.place
+    with pytest.raises(LocalProtocolError, match="not declared 8BITMIME"):
+        encoder.encode(b"\xff\r\n")
+    assert encoder.place == before == (False, False, False, 4)
+    assert encoder.finish() == b"\r\n"
+    assert TextEncoder().encode(b"\xff") == b"\xff"
+
+
+def test_back_to_a_place() -> None:
+    encoder = TextEncoder()
+    encoder.encode(b"a\r\n")
+    place = encoder.place
+    assert place == (False, True, False, 3)
+    encoder.encode(b"\xff\r")
+    assert encoder.place == (True, False, True, 4)
+    assert encoder.holds
+    encoder.go_back(place)
+    assert encoder.place == place
+    assert not encoder.holds
+    assert encoder.encode(b"b") == b"b"
+    assert encoder.size == 4
