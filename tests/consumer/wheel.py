@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("ehlo", "ehlo_io")
-EXTRAS: Final = frozenset({"cli", "idna", "kerberos", "trio", "uvloop"})
+EXTRAS: Final = frozenset({"cli", "dkim", "idna", "kerberos", "metrics", "trio", "uvloop"})
 FIELDS: Final = (
     "Name",
     "Version",
