@@ -22,6 +22,7 @@ from ehlo_io._tls import Channel, client_context
 from ehlo_io._unix import checked_path
 
 CONNECT_TIMEOUT = 60.0
+_STREAM: Final = socket.SOCK_STREAM
 Dial: TypeAlias = Callable[[str, int], "socket.socket | Awaitable[socket.socket]"]
 _HERE: Final = "localhost"
 """The server's name on a UNIX socket, where mechanisms want one and the caller gives none."""
@@ -100,10 +101,9 @@ _SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 def connected_socket(given: object) -> socket.socket:
     """What `dial` gave. Raises LocalProtocolError for what is no stream socket, None too: a connection past
     the proxy that was meant would tell the server who is here."""
-    plain = isinstance(given, socket.socket) and not isinstance(given, ssl.SSLSocket)
-    if plain and isinstance(given, socket.socket) and given.type == socket.SOCK_STREAM:
-        return given
-    raise ehlo.LocalProtocolError(f"dial returns a connected stream socket, not {type(given).__name__}")
+    if not isinstance(given, socket.socket) or isinstance(given, ssl.SSLSocket) or given.type != _STREAM:
+        raise ehlo.LocalProtocolError(f"dial returns a connected stream socket, not {type(given).__name__}")
+    return given
 
 
 @attrs.frozen(kw_only=True)

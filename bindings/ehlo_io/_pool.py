@@ -11,7 +11,8 @@ import ehlo
 from ehlo_io._client import ClientBase
 
 GOODBYE: Final = 2.0
-"""Seconds that a session which nobody needs any more gets to end politely."""
+"""Seconds that a session which nobody needs any more gets to end politely with asyncio and trio; in a
+thread it has `Limits.quit_timeout`."""
 
 C = TypeVar("C", bound=ClientBase)
 

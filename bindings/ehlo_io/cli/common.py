@@ -32,6 +32,17 @@ class File(click.Path):
         super().__init__(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
+def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """A decorator that stands for all of these, in their order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def io_option(command: F) -> F:
     return click.option(
         "--io",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 import click
@@ -15,7 +15,7 @@ import click
 import ehlo
 from ehlo.extensions import REQUIRETLS
 from ehlo_io._client import ConnectOptions
-from ehlo_io.cli.common import File, reason, trace_to_stderr, trust
+from ehlo_io.cli.common import File, reason, trace_to_stderr, trust, with_options
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.urls import ServerUrl, server_url
 from ehlo_io.dkim import Signer
@@ -26,8 +26,6 @@ from ehlo_io.relay.queue import Retry
 from ehlo_io.relay.shares import share, share_out
 from ehlo_io.relay.spool import Spool
 from ehlo_io.relay.tally import Tally
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)")
@@ -116,10 +114,7 @@ _OPTIONS: Final = (
 )
 
 
-def relay_options(command: F) -> F:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+relay_options = with_options(*_OPTIONS)
 
 
 @attrs.frozen(kw_only=True)

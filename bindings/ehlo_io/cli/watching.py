@@ -8,21 +8,19 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator
+from typing import Any, Final
 
 import attrs
 import click
 
 from ehlo import flows
 from ehlo_io._common import LOGGER
-from ehlo_io.cli.common import reason, say
+from ehlo_io.cli.common import reason, say, with_options
 from ehlo_io.cli.exits import Failure
 from ehlo_io.cli.runners import Told, signals_heard, signals_of
 from ehlo_io.logs import JsonFormatter, SessionLog, TextFormatter
 from ehlo_io.relay.tally import Tally
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 _OPTIONS: Final = (
@@ -49,10 +47,7 @@ _OPTIONS: Final = (
 )
 
 
-def watch_options(command: F) -> F:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+watch_options = with_options(*_OPTIONS)
 
 
 @attrs.define(kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 import pytest
-from tests.bindings.peers import Peer, Scripted
+from tests.bindings.peers import Peer, Scripted, greet, take_envelope
 
 import ehlo
 import ehlo_io.asyncio
@@ -169,3 +169,27 @@ each_tail = pytest.mark.parametrize("size", [0, 300_000, 1_500_000], ids=["short
 
 def long_message(size: int) -> bytes:
     return MESSAGE + b"0123456789abcdef\r\n" * (size // 18)
+
+
+# ---- servers that fail, for `scripted` ----
+
+
+def closes_in_the_middle(peer: Peer) -> None:
+    greet(peer)
+    take_envelope(peer)
+    peer.until(b"hand on")
+
+
+def says_421(peer: Peer) -> None:
+    greet(peer)
+    take_envelope(peer)
+    peer.until(b"\r\n.\r\n")
+    peer.send(b"421 4.3.2 going away\r\n")
+
+
+def answers_garbage(peer: Peer) -> None:
+    greet(peer)
+    take_envelope(peer)
+    peer.until(b"\r\n.\r\n")
+    peer.send(b"\xff\xfe OK\r\n")
+    peer.rest()

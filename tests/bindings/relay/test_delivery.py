@@ -23,10 +23,13 @@ from tests.bindings.relay.helpers import (
     NOT_NOW,
     START,
     NextServer,
+    answers_garbage,
+    closes_in_the_middle,
     each_tail,
     hop,
     long_message,
     run,
+    says_421,
     scripted,
     serving,
     sessions_with,
@@ -335,27 +338,6 @@ def test_an_old_session_that_broke_is_no_reason_to_wait(spool: Spool) -> None:
         attempts = run(scenario(address))
     assert all(outcome.accepted for attempted in attempts for outcome in attempted.outcomes)
     assert len(seen) == 3
-
-
-def closes_in_the_middle(peer: Peer) -> None:
-    greet(peer)
-    take_envelope(peer)
-    peer.until(b"hand on")
-
-
-def says_421(peer: Peer) -> None:
-    greet(peer)
-    take_envelope(peer)
-    peer.until(b"\r\n.\r\n")
-    peer.send(b"421 4.3.2 going away\r\n")
-
-
-def answers_garbage(peer: Peer) -> None:
-    greet(peer)
-    take_envelope(peer)
-    peer.until(b"\r\n.\r\n")
-    peer.send(b"\xff\xfe OK\r\n")
-    peer.rest()
 
 
 def is_slow(peer: Peer) -> None:

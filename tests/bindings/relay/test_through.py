@@ -20,10 +20,13 @@ from tests.bindings.relay.helpers import (
     NOT_NOW,
     Folder,
     NextServer,
+    answers_garbage,
+    closes_in_the_middle,
     each_tail,
     hop,
     long_message,
     run,
+    says_421,
     scripted,
     serving,
     until,
@@ -184,27 +187,6 @@ def test_the_next_server_is_down() -> None:
             )
 
     run(scenario())
-
-
-def closes_in_the_middle(peer: Peer) -> None:
-    greet(peer)
-    take_envelope(peer)
-    peer.until(b"hand on")
-
-
-def answers_garbage(peer: Peer) -> None:
-    greet(peer)
-    take_envelope(peer)
-    peer.until(b"\r\n.\r\n")
-    peer.send(b"\xff\xfe OK\r\n")
-    peer.rest()
-
-
-def says_421(peer: Peer) -> None:
-    greet(peer)
-    take_envelope(peer)
-    peer.until(b"\r\n.\r\n")
-    peer.send(b"421 4.3.2 going away\r\n")
 
 
 def is_slow(peer: Peer) -> None:
